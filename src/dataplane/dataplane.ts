@@ -1,0 +1,226 @@
+/**
+ * The data plane as the main thread holds it: two workers that carry packets, the tables that tell them
+ * how, and the events by which they ask for what they cannot decide.
+ */
+
+import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
+import { closeFd, createEventFd, signalEventFd } from "bun-ffi-tun";
+import { MinitailError } from "../base/errors.ts";
+import type { Endpoint, IpPrefix } from "../base/ip.ts";
+import type { TransportCipherName } from "../crypto/transport-cipher.ts";
+import type { DataPlaneEvent, ReceiveCommand, TransmitCommand } from "./event.ts";
+import type { HeaderCounterName } from "./layout.ts";
+import { SharedTables } from "./shared-tables.ts";
+import { type ActivityEntry, type SessionEntry, TableWriter, type Traffic } from "./table-writer.ts";
+import type { WorkerRole } from "./worker.ts";
+
+export interface DataPlaneOptions {
+  /** A TUN without a virtio header, or one end of a datagram socketpair; non-blocking. Stays the caller's. */
+  readonly deviceFd: number;
+  readonly mtuBytes: number;
+  /** A netlink socket joined to link, address and route changes; -1 for none. Stays the caller's. */
+  readonly monitorFd?: number;
+  /** Use this AEAD rather than the fastest. */
+  readonly cipher?: TransportCipherName;
+  /** Called on the main thread, after `start` has resolved. */
+  readonly onEvent: (event: DataPlaneEvent) => void;
+}
+
+/** A worker that has not answered by then is not going to. */
+const START_LIMIT_MS = 10_000;
+
+export class DataPlane {
+  readonly #tables = new SharedTables();
+  readonly #writer = new TableWriter(this.#tables);
+  readonly #wakeFd = createEventFd();
+  readonly #options: DataPlaneOptions;
+  readonly #transmit: DataPlaneWorker<TransmitCommand>;
+  readonly #receive: DataPlaneWorker<ReceiveCommand>;
+  #stopped = false;
+
+  private constructor(options: DataPlaneOptions) {
+    this.#options = options;
+    this.#writer.setMtu(options.mtuBytes);
+    this.#transmit = this.#startWorker("dataplane-tx");
+    this.#receive = this.#startWorker("dataplane-rx");
+  }
+
+  /** Resolves when both workers run. Throws a `MinitailError` where they cannot. */
+  static async start(options: DataPlaneOptions): Promise<DataPlane> {
+    const plane = new DataPlane(options);
+    try {
+      await Promise.all([plane.#transmit.ready, plane.#receive.ready]);
+    } catch (error) {
+      await plane.stop();
+      throw error;
+    }
+    return plane;
+  }
+
+  /** Which AEAD seals packets. */
+  get aead(): TransportCipherName {
+    return this.#transmit.aead ?? "noble";
+  }
+
+  /** Packets go by this UDP socket from here on, by none if it is -1. The descriptor stays the caller's. */
+  setWire(fd: number): void {
+    this.#tell({ type: "wire", fd });
+    this.#receive.tell({ type: "wire", fd });
+  }
+
+  setMtu(mtuBytes: number): void {
+    this.#writer.setMtu(mtuBytes);
+  }
+
+  /** Sends a message of the handshake's, past all tables. */
+  send(bytes: Uint8Array, endpoint: Endpoint): void {
+    this.#tell({ type: "send", bytes, address: endpoint.address, port: endpoint.port });
+  }
+
+  /** Sends an IP packet as if it came from the device. */
+  sendPacket(packet: Uint8Array): void {
+    this.#tell({ type: "packet", bytes: packet });
+  }
+
+  addPeer(slot: number): void {
+    this.#writer.addPeer(slot);
+  }
+
+  removePeer(slot: number): void {
+    this.#writer.removePeer(slot);
+    this.#tell({ type: "forget-peer", slot });
+    this.#receive.tell({ type: "forget-peer", slot });
+  }
+
+  setEndpoint(slot: number, endpoint: Endpoint): void {
+    this.#writer.setEndpoint(slot, endpoint);
+  }
+
+  setAllowedIp(prefix: IpPrefix, slot: number | undefined): void {
+    this.#writer.setAllowedIp(prefix, slot);
+  }
+
+  addSession(entry: SessionEntry): void {
+    this.#writer.addSession(entry);
+  }
+
+  useSession(slot: number, localIndex: number | undefined): void {
+    this.#writer.useSession(slot, localIndex);
+  }
+
+  removeSession(localIndex: number): void {
+    const row = this.#writer.removeSession(localIndex);
+    this.#tell({ type: "forget-session", row });
+    this.#receive.tell({ type: "forget-session", row });
+  }
+
+  flush(slot: number, keepaliveIfEmpty: boolean): void {
+    this.#tell({ type: "flush", slot, keepaliveIfEmpty });
+  }
+
+  dropQueue(slot: number): void {
+    this.#tell({ type: "drop-queue", slot });
+  }
+
+  activity(slot: number): ActivityEntry {
+    return this.#writer.activity(slot);
+  }
+
+  /** The next data packet of this peer is reported as "activity". */
+  stopWatching(slot: number): void {
+    this.#writer.stopWatching(slot);
+  }
+
+  traffic(slot: number): Traffic {
+    return this.#writer.traffic(slot);
+  }
+
+  counters(): Record<HeaderCounterName, number> {
+    return this.#writer.counters();
+  }
+
+  /** Ends both workers; the device and the wire stay open. */
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#transmit.tell({ type: "stop" });
+    this.#receive.tell({ type: "stop" });
+    signalEventFd(this.#wakeFd);
+    await Promise.all([this.#transmit.terminate(), this.#receive.terminate()]);
+    closeFd(this.#wakeFd);
+  }
+
+  #tell(command: TransmitCommand): void {
+    if (this.#stopped) return;
+    this.#transmit.tell(command);
+    signalEventFd(this.#wakeFd);
+  }
+
+  #startWorker<Command>(role: WorkerRole["role"]): DataPlaneWorker<Command> {
+    const shared: Omit<WorkerRole, "port"> = {
+      role,
+      memory: this.#tables.memory,
+      deviceFd: this.#options.deviceFd,
+      wakeFd: this.#wakeFd,
+      monitorFd: this.#options.monitorFd ?? -1,
+      cipher: this.#options.cipher,
+    };
+    return new DataPlaneWorker(shared, (event) => this.#handleEvent(event));
+  }
+
+  #handleEvent(event: DataPlaneEvent): void {
+    if (event.type === "message") this.#writer.handoverTaken();
+    if (!this.#stopped) this.#options.onEvent(event);
+  }
+}
+
+/** One worker and the port to it. */
+class DataPlaneWorker<Command> {
+  readonly ready: Promise<void>;
+  aead: TransportCipherName | undefined;
+  readonly #worker: Worker;
+  readonly #port: MessagePort;
+
+  constructor(role: Omit<WorkerRole, "port">, onEvent: (event: DataPlaneEvent) => void) {
+    const { port1, port2 } = new MessageChannel();
+    this.#port = port1;
+    this.#worker = new Worker(workerUrl(), { workerData: { ...role, port: port2 }, transferList: [port2] });
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.ready = promise;
+    const fail = (message: string) => reject(new MinitailError("internal", `the data plane cannot start: ${message}`));
+    const limit = setTimeout(() => fail(`${role.role} does not answer`), START_LIMIT_MS);
+    let isReady = false;
+    port1.on("message", (event: DataPlaneEvent) => {
+      if (event.type === "ready") {
+        this.aead = event.aead as TransportCipherName;
+        isReady = true;
+        clearTimeout(limit);
+        resolve();
+      } else if (event.type === "failed" && !isReady) {
+        clearTimeout(limit);
+        fail(event.message);
+      } else {
+        onEvent(event);
+      }
+    });
+    this.#worker.on("error", (error) => {
+      clearTimeout(limit);
+      fail(error.message);
+      onEvent({ type: "failed", message: error.message });
+    });
+  }
+
+  tell(command: Command): void {
+    this.#port.postMessage(command);
+  }
+
+  async terminate(): Promise<void> {
+    await this.#worker.terminate();
+    this.#port.close();
+  }
+}
+
+/** The executable is one file with one entry; from the source a worker has a file of its own. */
+function workerUrl(): URL | string {
+  return import.meta.url.includes("/$bunfs/") ? import.meta.url : new URL("./worker-entry.ts", import.meta.url);
+}

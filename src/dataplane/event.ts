@@ -1,0 +1,43 @@
+/** What the workers tell the main thread, and what it tells them. All are rare; packets pass by none of these. */
+
+/** From either worker to the main thread. */
+export type DataPlaneEvent =
+  /** A handshake message or cookie reply, or another datagram that is not transport data. */
+  | { readonly type: "message"; readonly bytes: Uint8Array; readonly address: Uint8Array; readonly port: number }
+  /** A packet waits for a session with this peer, or the session is getting old. */
+  | { readonly type: "handshake-wanted"; readonly slot: number }
+  /** The first authenticated packet under a session that asked for this report. */
+  | { readonly type: "session-confirmed"; readonly localIndex: number }
+  /** An authenticated packet came from an endpoint that is not the peer's. */
+  | { readonly type: "roamed"; readonly slot: number; readonly address: Uint8Array; readonly port: number }
+  /** Data passed, and the main thread does not watch this peer. */
+  | { readonly type: "activity"; readonly slot: number }
+  /** The reply to an echo request that the daemon sent by itself. */
+  | { readonly type: "echo-reply"; readonly slot: number; readonly packet: Uint8Array }
+  /** The worker runs. */
+  | { readonly type: "ready"; readonly aead: string }
+  /** The device is gone, or was never usable. */
+  | { readonly type: "device-gone" }
+  /** The kernel's link, address or route tables changed. */
+  | { readonly type: "network-changed" }
+  /** The worker cannot go on. */
+  | { readonly type: "failed"; readonly message: string };
+
+/** From the main thread to tx; an eventfd wakes it. */
+export type TransmitCommand =
+  | { readonly type: "wire"; readonly fd: number }
+  | { readonly type: "send"; readonly bytes: Uint8Array; readonly address: Uint8Array; readonly port: number }
+  /** A packet as if the device had been read. */
+  | { readonly type: "packet"; readonly bytes: Uint8Array }
+  | { readonly type: "flush"; readonly slot: number; readonly keepaliveIfEmpty: boolean }
+  | { readonly type: "drop-queue"; readonly slot: number }
+  | { readonly type: "forget-session"; readonly row: number }
+  | { readonly type: "forget-peer"; readonly slot: number }
+  | { readonly type: "stop" };
+
+/** From the main thread to rx. */
+export type ReceiveCommand =
+  | { readonly type: "wire"; readonly fd: number }
+  | { readonly type: "forget-session"; readonly row: number }
+  | { readonly type: "forget-peer"; readonly slot: number }
+  | { readonly type: "stop" };

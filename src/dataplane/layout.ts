@@ -1,0 +1,114 @@
+/**
+ * The memory that the main thread and the two workers share: one SharedArrayBuffer of fixed regions.
+ * Pages that nothing touches cost no memory, so the regions are as large as they may ever need to be.
+ *
+ *     header    counters and settings of the whole plane
+ *     peers     a row a peer, by slot
+ *     sessions  a row a session, by `sessionRow` of its receiver index
+ *     trie      nodes of the allowed-IPs trie
+ *
+ * A row has a part that the main thread alone writes, under a version: odd while it is being written,
+ * read before and after by whoever copies from it. The other parts have one writing worker each and
+ * lie on cache lines of their own.
+ */
+
+export const CACHE_LINE_BYTES = 64;
+
+export const MAXIMUM_PEERS = 1 << 14;
+export const MAXIMUM_SESSIONS = 1 << 17;
+export const MAXIMUM_TRIE_NODES = 1 << 19;
+
+export const HEADER_LENGTH_BYTES = 4 * CACHE_LINE_BYTES;
+export const PEER_ROW_LENGTH_BYTES = 3 * CACHE_LINE_BYTES;
+export const SESSION_ROW_LENGTH_BYTES = 2 * CACHE_LINE_BYTES;
+export const TRIE_NODE_LENGTH_BYTES = 32;
+
+export const PEERS_OFFSET = HEADER_LENGTH_BYTES;
+export const SESSIONS_OFFSET = PEERS_OFFSET + MAXIMUM_PEERS * PEER_ROW_LENGTH_BYTES;
+export const TRIE_OFFSET = SESSIONS_OFFSET + MAXIMUM_SESSIONS * SESSION_ROW_LENGTH_BYTES;
+export const SHARED_LENGTH_BYTES = TRIE_OFFSET + MAXIMUM_TRIE_NODES * TRIE_NODE_LENGTH_BYTES;
+
+/** Header: 32-bit words, by index. The first line is main's, the second tx's, the third rx's. */
+export const HeaderWord = {
+  /** Largest packet of the device, bytes. */
+  mtuBytes: 0,
+  /** Node number plus 1 of the root of the IPv4 trie; 0 where it is empty. */
+  trieRootIpv4: 1,
+  trieRootIpv6: 2,
+  /** Moves with each change of the trie. */
+  trieVersion: 3,
+  /** Messages handed to the main thread and not yet taken by it. */
+  handoversWaiting: 4,
+} as const;
+
+/** Header: counters as 64-bit floats, by index. Each is written by one worker. */
+export const HeaderCounter = {
+  txNoPeer: 8,
+  txMalformed: 9,
+  txQueueOverflow: 10,
+  txWireRefused: 11,
+  txPackets: 12,
+  rxMalformed: 16,
+  rxUnknownSession: 17,
+  rxForged: 18,
+  rxReplayed: 19,
+  rxWrongSource: 20,
+  rxDeviceRefused: 21,
+  rxHandoversDropped: 22,
+  rxPackets: 23,
+} as const;
+
+export type HeaderCounterName = keyof typeof HeaderCounter;
+
+/** Peer row, first line (main): 32-bit words from the start of the row. */
+export const PeerWord = {
+  version: 0,
+  /** 1 where the slot holds a peer. */
+  present: 1,
+  /** Row of the session to send under, plus 1; 0 where there is none. */
+  sendSessionRow: 2,
+  /** 0 where no endpoint is known, else 4 or 6. */
+  endpointFamily: 3,
+  endpointPort: 4,
+  /** Which wire carries packets to this peer; 0 is the UDP socket. */
+  wire: 5,
+  /** Which compiled filter judges packets of this peer; 0 admits all. */
+  filter: 6,
+  /** 1 while the main thread watches the activity of this peer by itself. Workers set it, see `activity`. */
+  watched: 7,
+} as const;
+
+/** Peer row, first line: the endpoint's address, 4 or 16 bytes in network order. */
+export const PEER_ENDPOINT_ADDRESS_OFFSET = 32;
+
+/** Peer row: 64-bit floats from the start of the row; the second line is tx's, the third rx's. */
+export const PeerNumber = {
+  lastSentMs: 8,
+  firstUnansweredSentMs: 9,
+  txBytes: 10,
+  txPackets: 11,
+  lastReceivedMs: 16,
+  firstUnansweredReceivedMs: 17,
+  rxBytes: 18,
+  rxPackets: 19,
+} as const;
+
+/** Session row (main): 32-bit words from the start of the row. */
+export const SessionWord = {
+  version: 0,
+  /** Peer slot plus 1; 0 where the row holds no session. */
+  peerSlot: 1,
+  localIndex: 2,
+  remoteIndex: 3,
+  reportFirstPacket: 4,
+} as const;
+
+/** Session row: 64-bit floats from the start of the row. */
+export const SessionNumber = {
+  rekeyAfterSendMs: 3,
+  rekeyAfterReceiveMs: 4,
+  rejectAfterMs: 5,
+} as const;
+
+export const SESSION_SEND_KEY_OFFSET = 48;
+export const SESSION_RECEIVE_KEY_OFFSET = 80;

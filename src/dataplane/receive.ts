@@ -1,0 +1,195 @@
+/**
+ * The way of a datagram from the wire to the device: find the session by the receiver index, open,
+ * refuse what was seen before or claims a source that is not the peer's, hand it to the device.
+ * What is not transport data goes to the main thread, in bounds.
+ *
+ * Opens nothing and asks no clock: the worker around it, or a test, gives it datagrams and the time.
+ */
+
+import type { TransportCipher } from "../crypto/transport-cipher.ts";
+import { isDaemonEchoReply } from "../wire/icmp.ts";
+import { IPV4_SOURCE_OFFSET, IPV6_SOURCE_OFFSET, ipPacketLength, isIpv4Packet } from "../wire/ip.ts";
+import {
+  MESSAGE_COOKIE_REPLY,
+  MESSAGE_INITIATION,
+  MESSAGE_TRANSPORT,
+  sessionRow,
+  TRANSPORT_COUNTER_OFFSET,
+  TRANSPORT_HEADER_LENGTH_BYTES,
+  TRANSPORT_MINIMUM_LENGTH_BYTES,
+  TRANSPORT_RECEIVER_OFFSET,
+  TRANSPORT_TAG_LENGTH_BYTES,
+} from "../wire/wireguard.ts";
+import { AllowedIpsReader } from "./allowed-ips.ts";
+import { HeaderWord, PeerNumber, PeerWord } from "./layout.ts";
+import { ReplayWindow } from "./replay-window.ts";
+import { type CachedSession, SessionCache } from "./session-cache.ts";
+import { peerNumbers, peerWords, type SharedTables } from "./shared-tables.ts";
+
+/** Messages that may wait for the main thread; more are dropped, as a full socket buffer would. */
+export const MAXIMUM_HANDOVERS_WAITING = 512;
+
+/** Largest handover: no handshake message or probe comes near it. */
+export const MAXIMUM_HANDOVER_BYTES = 2048;
+
+/** Takes packets for this machine. False where the packet was not taken. */
+export interface ReceiveDevice {
+  write(buffer: Uint8Array, offset: number, lengthBytes: number): boolean;
+}
+
+export interface ReceiveEvents {
+  /** A datagram that is not transport data; the bytes are valid during the call alone. */
+  message(buffer: Uint8Array, offset: number, lengthBytes: number): void;
+  handshakeWanted(slot: number): void;
+  sessionConfirmed(localIndex: number): void;
+  /** An authenticated packet of this peer has come by the wire just now, from wherever it came. */
+  authenticated(slot: number): void;
+  activity(slot: number): void;
+  echoReply(slot: number, buffer: Uint8Array, offset: number, lengthBytes: number): void;
+}
+
+export class Receiver {
+  readonly #tables: SharedTables;
+  readonly #cipher: TransportCipher;
+  readonly #device: ReceiveDevice;
+  readonly #events: ReceiveEvents;
+  readonly #allowedIps: AllowedIpsReader;
+  readonly #sessions: SessionCache;
+
+  constructor(tables: SharedTables, cipher: TransportCipher, device: ReceiveDevice, events: ReceiveEvents) {
+    this.#tables = tables;
+    this.#cipher = cipher;
+    this.#device = device;
+    this.#events = events;
+    this.#allowedIps = new AllowedIpsReader(tables.words);
+    this.#sessions = new SessionCache(tables, cipher, "receive");
+  }
+
+  /** One datagram at `offset` of `buffer`, which is overwritten. */
+  handleDatagram(buffer: Uint8Array, offset: number, lengthBytes: number, nowMs: number): void {
+    if (lengthBytes < TRANSPORT_MINIMUM_LENGTH_BYTES || !hasTransportType(buffer, offset)) {
+      this.#handOver(buffer, offset, lengthBytes);
+      return;
+    }
+    const localIndex = readUint32(buffer, offset + TRANSPORT_RECEIVER_OFFSET);
+    const row = sessionRow(localIndex);
+    const session = this.#sessions.get(row);
+    if (!session || session.localIndex !== localIndex || nowMs >= session.rejectAfterMs) {
+      this.#tables.count("rxUnknownSession");
+      return;
+    }
+    const counter = readCounter(buffer, offset + TRANSPORT_COUNTER_OFFSET);
+    if (!Number.isSafeInteger(counter)) {
+      this.#tables.count("rxMalformed");
+      return;
+    }
+    session.replayWindow ??= new ReplayWindow();
+    if (!session.replayWindow.mayAccept(counter)) {
+      this.#tables.count("rxReplayed");
+      return;
+    }
+    const sealedOffset = offset + TRANSPORT_HEADER_LENGTH_BYTES;
+    const sealedBytes = lengthBytes - TRANSPORT_HEADER_LENGTH_BYTES;
+    if (!this.#cipher.open(row, counter, buffer, sealedOffset, sealedBytes)) {
+      this.#tables.count("rxForged");
+      return;
+    }
+    session.replayWindow.accept(counter);
+    this.#handleAuthenticated(session, lengthBytes, buffer, sealedOffset, nowMs);
+  }
+
+  forgetSession(row: number): void {
+    this.#sessions.forget(row);
+  }
+
+  #handleAuthenticated(
+    session: CachedSession,
+    messageBytes: number,
+    buffer: Uint8Array,
+    offset: number,
+    nowMs: number,
+  ): void {
+    const plaintextBytes = messageBytes - TRANSPORT_HEADER_LENGTH_BYTES - TRANSPORT_TAG_LENGTH_BYTES;
+    const slot = session.peerSlot;
+    if (session.reportFirstPacket) {
+      session.reportFirstPacket = false;
+      this.#events.sessionConfirmed(session.localIndex);
+    }
+    this.#events.authenticated(slot);
+    this.#note(slot, messageBytes, plaintextBytes > 0, nowMs);
+    if (nowMs >= session.rekeyAfterReceiveMs && !session.rekeyAsked) {
+      session.rekeyAsked = true;
+      this.#events.handshakeWanted(slot);
+    }
+    if (plaintextBytes > 0) this.#deliver(slot, buffer, offset, plaintextBytes);
+  }
+
+  #deliver(slot: number, buffer: Uint8Array, offset: number, plaintextBytes: number): void {
+    const packetBytes = ipPacketLength(buffer, offset, plaintextBytes);
+    if (packetBytes === 0) {
+      this.#tables.count("rxMalformed");
+      return;
+    }
+    const owner = isIpv4Packet(buffer, offset)
+      ? this.#allowedIps.lookup(buffer, offset + IPV4_SOURCE_OFFSET, 4)
+      : this.#allowedIps.lookup(buffer, offset + IPV6_SOURCE_OFFSET, 16);
+    if (owner !== slot) {
+      this.#tables.count("rxWrongSource");
+      return;
+    }
+    if (isDaemonEchoReply(buffer, offset, packetBytes)) {
+      this.#events.echoReply(slot, buffer, offset, packetBytes);
+      return;
+    }
+    if (!this.#device.write(buffer, offset, packetBytes)) this.#tables.count("rxDeviceRefused");
+  }
+
+  #handOver(buffer: Uint8Array, offset: number, lengthBytes: number): void {
+    const type = lengthBytes >= 4 ? buffer[offset]! : 0;
+    const isHandshake = type >= MESSAGE_INITIATION && type <= MESSAGE_COOKIE_REPLY;
+    if (!isHandshake || lengthBytes > MAXIMUM_HANDOVER_BYTES) {
+      this.#tables.count("rxMalformed");
+      return;
+    }
+    const { words } = this.#tables;
+    if (Atomics.load(words, HeaderWord.handoversWaiting) >= MAXIMUM_HANDOVERS_WAITING) {
+      this.#tables.count("rxHandoversDropped");
+      return;
+    }
+    Atomics.add(words, HeaderWord.handoversWaiting, 1);
+    this.#events.message(buffer, offset, lengthBytes);
+  }
+
+  #note(slot: number, messageBytes: number, isData: boolean, nowMs: number): void {
+    const { numbers, words } = this.#tables;
+    const row = peerNumbers(slot);
+    numbers[row + PeerNumber.lastReceivedMs] = nowMs;
+    numbers[row + PeerNumber.rxBytes]! += messageBytes;
+    numbers[row + PeerNumber.rxPackets]! += 1;
+    this.#tables.count("rxPackets");
+    if (!isData) return;
+    if (numbers[row + PeerNumber.firstUnansweredReceivedMs]! <= numbers[row + PeerNumber.lastSentMs]!) {
+      numbers[row + PeerNumber.firstUnansweredReceivedMs] = nowMs;
+    }
+    const watched = peerWords(slot) + PeerWord.watched;
+    if (Atomics.load(words, watched) === 0 && Atomics.exchange(words, watched, 1) === 0) this.#events.activity(slot);
+  }
+}
+
+function hasTransportType(buffer: Uint8Array, offset: number): boolean {
+  return (
+    buffer[offset] === MESSAGE_TRANSPORT &&
+    (buffer[offset + 1]! | buffer[offset + 2]! | buffer[offset + 3]!) === 0
+  );
+}
+
+function readUint32(buffer: Uint8Array, offset: number): number {
+  return (
+    (buffer[offset]! | (buffer[offset + 1]! << 8) | (buffer[offset + 2]! << 16) | (buffer[offset + 3]! << 24)) >>> 0
+  );
+}
+
+/** 64 bits little-endian; past 2^53 the answer is not a safe integer. */
+function readCounter(buffer: Uint8Array, offset: number): number {
+  return readUint32(buffer, offset) + readUint32(buffer, offset + 4) * 2 ** 32;
+}

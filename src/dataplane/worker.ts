@@ -1,0 +1,60 @@
+/** What a data plane worker does with the role that it is given; the main thread's side is `dataplane.ts`. */
+
+import { type MessagePort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { errorMessage } from "../base/errors.ts";
+import { loadTransportCipher } from "../crypto/load-transport-cipher.ts";
+import type { TransportCipherName } from "../crypto/transport-cipher.ts";
+import type { DataPlaneEvent, ReceiveCommand, TransmitCommand } from "./event.ts";
+import { PlainReceive } from "./plain-receive.ts";
+import { runPlainTransmit } from "./plain-transmit.ts";
+import { SharedTables } from "./shared-tables.ts";
+
+/** Given to a worker when it is made. */
+export interface WorkerRole {
+  readonly role: "dataplane-tx" | "dataplane-rx";
+  readonly memory: SharedArrayBuffer;
+  readonly port: MessagePort;
+  readonly deviceFd: number;
+  readonly wakeFd: number;
+  readonly monitorFd: number;
+  readonly cipher: TransportCipherName | undefined;
+}
+
+/** Runs the role in `workerData`, and reports by its port. */
+export function runWorker(): void {
+  const role = workerData as WorkerRole;
+  const report = (event: DataPlaneEvent) => role.port.postMessage(event);
+  const run = role.role === "dataplane-tx" ? runTransmit : runReceive;
+  run(role, report).catch((error: unknown) => report({ type: "failed", message: errorMessage(error) }));
+}
+
+async function runTransmit(role: WorkerRole, report: (event: DataPlaneEvent) => void): Promise<void> {
+  const cipher = loadTransportCipher(role.cipher === undefined ? {} : { prefer: role.cipher });
+  report({ type: "ready", aead: cipher.name });
+  await runPlainTransmit({
+    tables: new SharedTables(role.memory),
+    cipher,
+    deviceFd: role.deviceFd,
+    wakeFd: role.wakeFd,
+    monitorFd: role.monitorFd,
+    takeCommand: () => receiveMessageOnPort(role.port)?.message as TransmitCommand | undefined,
+    report,
+  });
+  role.port.close();
+}
+
+async function runReceive(role: WorkerRole, report: (event: DataPlaneEvent) => void): Promise<void> {
+  const cipher = loadTransportCipher(role.cipher === undefined ? {} : { prefer: role.cipher });
+  const receive = new PlainReceive({ tables: new SharedTables(role.memory), cipher, deviceFd: role.deviceFd, report });
+  // Commands are taken in order, each after the one before is done.
+  let last: Promise<void> = Promise.resolve();
+  role.port.on("message", (command: ReceiveCommand) => {
+    last = last.then(async () => {
+      if (command.type !== "stop") return receive.handleCommand(command);
+      receive.close();
+      role.port.close();
+    });
+    last.catch((error: unknown) => report({ type: "failed", message: errorMessage(error) }));
+  });
+  report({ type: "ready", aead: cipher.name });
+}
