@@ -1,0 +1,102 @@
+/** The Dockerfile and compose.yaml as a person uses them, on a real Docker engine. Needs root and package registries. */
+
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import { REPOSITORY_DIRECTORY } from "../docker/cache.ts";
+import { type DockerEngine, openEngine } from "../docker/engine.ts";
+import { type HostState, leftovers, readHostState } from "../docker/host-state.ts";
+import { ComposeProject } from "../docker/project.ts";
+
+const ENGINE_LIMIT_MS = 300_000;
+const BUILD_LIMIT_MS = 600_000;
+const STEP_LIMIT_MS = 240_000;
+const SERVER_ADDRESS = "10.11.12.1";
+const CLIENT_ADDRESS = "10.11.12.2";
+
+let before: HostState;
+let engine: DockerEngine;
+let project: ComposeProject;
+
+beforeAll(async () => {
+  before = await readHostState();
+  engine = await openEngine();
+  project = new ComposeProject(engine, "minitail-test", join(REPOSITORY_DIRECTORY, "compose.yaml"));
+}, ENGINE_LIMIT_MS);
+
+afterAll(async () => {
+  if (engine === undefined) return;
+  await project.down();
+  await engine.stop();
+  if (engine.isOwn) expect(leftovers(before, await readHostState())).toEqual([]);
+}, STEP_LIMIT_MS);
+
+describe("docker compose", () => {
+  test("builds the image", async () => void (await project.build()), BUILD_LIMIT_MS);
+
+  test("up --wait ends green", bringUp, STEP_LIMIT_MS);
+
+  test("server and client reach each other through the tunnel", expectPingsBothWays, STEP_LIMIT_MS);
+
+  test("the image has no Bun and no WireGuard beside the executable", async () => {
+    const programs = await project.exec("client", ["sh", "-c", "command -v bun wg wg-quick wireguard-go ip; true"]);
+    expect(programs.stdout).toBe("");
+  });
+
+  test("the secret is random, and in no process list or log", async () => {
+    const secret = (await project.exec("server", ["cat", "/secret/mesh"])).stdout.trim();
+    expect(Buffer.from(secret, "base64")).toHaveLength(16);
+    for (const service of ["server", "client"]) {
+      const processes = await project.exec(service, ["sh", "-c", "cat /proc/[0-9]*/cmdline"]);
+      expect(processes.stdout).not.toContain(secret);
+    }
+    expect(await project.logs()).not.toContain(secret);
+  });
+
+  test(
+    "containers that were killed come back as the same nodes",
+    async () => {
+      const identities = await Promise.all(["server", "client"].map(identityOf));
+      await project.kill();
+      await bringUp();
+      expect(await Promise.all(["server", "client"].map(identityOf))).toEqual(identities);
+      await expectPingsBothWays();
+    },
+    STEP_LIMIT_MS,
+  );
+
+  test(
+    "containers made anew on the same volumes are the same nodes, whatever addresses Docker gives them",
+    async () => {
+      const identities = await Promise.all(["server", "client"].map(identityOf));
+      await project.down({ keepVolumes: true });
+      await bringUp();
+      expect(await Promise.all(["server", "client"].map(identityOf))).toEqual(identities);
+      await expectPingsBothWays();
+    },
+    STEP_LIMIT_MS,
+  );
+});
+
+async function bringUp(): Promise<void> {
+  try {
+    await project.up();
+  } catch (error) {
+    throw new Error(`${error}\n${await project.logs()}`);
+  }
+}
+
+async function expectPingsBothWays(): Promise<void> {
+  await expectPing("client", SERVER_ADDRESS);
+  await expectPing("server", CLIENT_ADDRESS);
+}
+
+async function expectPing(service: string, address: string): Promise<void> {
+  const ping = await project.exec(service, ["ping", "-c", "3", "-i", "0.2", "-W", "5", address]);
+  expect(ping.stdout + ping.stderr).toContain("3 packets transmitted, 3 received");
+}
+
+async function identityOf(service: string): Promise<{ id: string; addresses: string[] }> {
+  const { stdout } = await project.exec(service, ["minitail", "status", "--json"]);
+  const { self } = JSON.parse(stdout) as { self: { id: string; addresses: string[] } };
+  return { id: self.id, addresses: self.addresses };
+}
