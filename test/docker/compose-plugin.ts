@@ -3,9 +3,9 @@
 import { chmod, copyFile, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type CommandOptions, runCommand } from "../machine/command.ts";
+import { unpackFromRelease } from "../machine/debian.ts";
 import { APT_DIRECTORY, CLIENT_DIRECTORY } from "./cache.ts";
-import { type CommandOptions, runCommand } from "./command.ts";
-import { unpackFromRelease } from "./debian.ts";
 
 /** Debian 12 has Compose v1 only; the plugin of Debian 13 runs there too. */
 const RELEASE_WITH_COMPOSE = "trixie";

@@ -13,9 +13,9 @@
 import { existsSync, readdirSync, readFileSync, readlinkSync, rmdirSync } from "node:fs";
 import { rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { runCommand } from "../machine/command.ts";
+import { waitUntil } from "../machine/wait.ts";
 import { ENGINE_CLEAN_MARK, ENGINE_DATA_DIRECTORY, ENGINE_LOCK, ENGINE_RUN_RECORD } from "./cache.ts";
-import { runCommand } from "./command.ts";
-import { waitUntil } from "./wait.ts";
 
 const START_LIMIT_MS = 30_000;
 const STOP_LIMIT_MS = 20_000;

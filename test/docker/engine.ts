@@ -3,10 +3,10 @@
 import { mkdir, mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type CommandResult, requireCommand, runCommand } from "../machine/command.ts";
+import { ensurePrograms } from "../machine/debian.ts";
 import { CACHE_DIRECTORY, CLIENT_DIRECTORY } from "./cache.ts";
-import { type CommandResult, requireCommand, runCommand } from "./command.ts";
 import { composeVersion, ensureComposePlugin } from "./compose-plugin.ts";
-import { ensurePrograms } from "./debian.ts";
 import { EngineProcesses } from "./engine-processes.ts";
 import { makeImages, pullImages } from "./images.ts";
 

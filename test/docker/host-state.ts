@@ -1,7 +1,7 @@
 /** What an engine in the wrong namespace would change on the machine: taken before and after, and compared. */
 
 import { readdirSync, readFileSync } from "node:fs";
-import { hasProgram, requireCommand } from "./command.ts";
+import { hasProgram, requireCommand } from "../machine/command.ts";
 
 const PROGRAMS_OF_ENGINE = new Set(["dockerd", "containerd", "containerd-shim", "docker-proxy", "slirp4netns"]);
 

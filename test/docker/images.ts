@@ -7,8 +7,8 @@ import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { requireCommand, runCommand } from "./command.ts";
-import { machineFetchSettings, machineMirror } from "./debian.ts";
+import { requireCommand, runCommand } from "../machine/command.ts";
+import { machineFetchSettings, machineMirror } from "../machine/debian.ts";
 
 export const DEBIAN_IMAGE = "debian:bookworm-slim";
 export const BUN_IMAGE = "oven/bun:1.4.5";

@@ -1,6 +1,6 @@
 /** A Compose project on an engine of the harness: everything that a person does with `docker compose`. */
 
-import type { CommandResult } from "./command.ts";
+import type { CommandResult } from "../machine/command.ts";
 import { type DockerEngine, requireDocker } from "./engine.ts";
 
 const BUILD_TIMEOUT_MS = 480_000;

@@ -1,4 +1,4 @@
-/** Debian packages for the Docker harness, all from the mirror that the machine's own apt uses. */
+/** Debian packages that tests and benchmarks need, all from the mirror that the machine's own apt uses. */
 
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";

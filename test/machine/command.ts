@@ -1,4 +1,4 @@
-/** Programs that the Docker harness runs to their end, each with a limit in time. */
+/** Programs that tests and benchmarks run to their end, each with a limit in time. */
 
 export interface CommandOptions {
   /** Added to the environment of this process. */
