@@ -5,7 +5,7 @@
 
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import { closeFd, createEventFd, signalEventFd } from "bun-ffi-tun";
-import { MinitailError } from "../base/errors.ts";
+import { errorMessage, MinitailError } from "../base/errors.ts";
 import type { Endpoint, IpPrefix } from "../base/ip.ts";
 import type { TransportCipherName } from "../crypto/transport-cipher.ts";
 import type { DataPlaneEvent, ReceiveCommand, TransmitCommand } from "./event.ts";
@@ -203,10 +203,10 @@ class DataPlaneWorker<Command> {
         onEvent(event);
       }
     });
-    this.#worker.on("error", (error) => {
+    this.#worker.on("error", (error: unknown) => {
       clearTimeout(limit);
-      fail(error.message);
-      onEvent({ type: "failed", message: error.message });
+      fail(errorMessage(error));
+      onEvent({ type: "failed", message: errorMessage(error) });
     });
   }
 

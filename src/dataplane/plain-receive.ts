@@ -3,7 +3,7 @@
  * packet to the device.
  */
 
-import { allocateStable, dupFd, monotonicMs, writeFd } from "bun-ffi-tun";
+import { allocateStable, dupFd, boottimeMs, writeFd } from "bun-ffi-tun";
 import { equalAddresses, parseAddress, unmapAddress } from "../base/ip.ts";
 import type { TransportCipher } from "../crypto/transport-cipher.ts";
 import { type AdoptedUdpSocket, adoptUdpSocket } from "./bun-udp.ts";
@@ -118,7 +118,7 @@ export class PlainReceive implements ReceiveDevice, ReceiveEvents {
     this.#sourceText = addressText;
     this.#sourcePort = port;
     this.#datagram.bytes.set(data);
-    this.#receiver.handleDatagram(this.#datagram.bytes, 0, data.length, monotonicMs());
+    this.#receiver.handleDatagram(this.#datagram.bytes, 0, data.length, boottimeMs());
   }
 
   /** The source of the datagram at hand; IPv4 as such, though a socket for both families maps it. */

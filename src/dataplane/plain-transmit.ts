@@ -3,7 +3,7 @@
  * socket over a duplicate of the wire's descriptor, whose reading side never runs in this thread.
  */
 
-import { allocateStable, drainEventFd, dupFd, EAGAIN, EINTR, monotonicMs, PollSet, POLLERR, POLLHUP, POLLIN, POLLNVAL, readFd } from "bun-ffi-tun";
+import { allocateStable, drainEventFd, dupFd, ERRNO, boottimeMs, PollSet, POLLERR, POLLHUP, POLLIN, POLLNVAL, readFd } from "bun-ffi-tun";
 import { formatAddress } from "../base/ip.ts";
 import type { TransportCipher } from "../crypto/transport-cipher.ts";
 import { type AdoptedUdpSocket, adoptUdpSocket } from "./bun-udp.ts";
@@ -88,10 +88,10 @@ class PlainTransmit implements TransmitWire {
   /** False where the device is gone. */
   #readDevice(): boolean {
     const { deviceFd, report } = this.#options;
-    const nowMs = monotonicMs();
+    const nowMs = boottimeMs();
     for (let i = 0; i < PACKETS_A_TURN; i++) {
       const lengthBytes = readFd(deviceFd, this.#packet.address + HEADROOM_BYTES, MAXIMUM_PACKET_BYTES);
-      if (lengthBytes === -EAGAIN || lengthBytes === -EINTR) return true;
+      if (lengthBytes === -ERRNO.EAGAIN) return true;
       if (lengthBytes <= 0) {
         report({ type: "device-gone" });
         return false;
@@ -122,10 +122,10 @@ class PlainTransmit implements TransmitWire {
       case "packet":
         if (command.bytes.length > MAXIMUM_PACKET_BYTES) break;
         this.#packet.bytes.set(command.bytes, HEADROOM_BYTES);
-        this.#transmitter.handlePacket(this.#packet.bytes, HEADROOM_BYTES, command.bytes.length, monotonicMs());
+        this.#transmitter.handlePacket(this.#packet.bytes, HEADROOM_BYTES, command.bytes.length, boottimeMs());
         break;
       case "flush":
-        this.#transmitter.flush(command.slot, command.keepaliveIfEmpty, monotonicMs());
+        this.#transmitter.flush(command.slot, command.keepaliveIfEmpty, boottimeMs());
         break;
       case "drop-queue":
         this.#transmitter.dropQueue(command.slot);

@@ -1,0 +1,108 @@
+/**
+ * The folder that makes a machine the same node after a restart: keys, settings, the cached chain and
+ * records, the registry's database where this node serves it, and the journal of changes to the machine.
+ *
+ * One daemon at a time holds it. Every file is written whole or not at all, and for its owner alone.
+ */
+
+import { closeSync, openSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { lockFile } from "bun-ffi-tun";
+import { errorMessage, MinitailError } from "../base/errors.ts";
+import { makePrivateDirectory, readFileIfThere, writeFileAtomically } from "../host/atomic-file.ts";
+
+/** The format of the folder; a later one is refused, an earlier one brought up to date. */
+const FORMAT_VERSION = 1;
+
+export class StateDirectory {
+  readonly path: string;
+  #lockFd: number | undefined;
+
+  private constructor(path: string, lockFd: number) {
+    this.path = path;
+    this.#lockFd = lockFd;
+  }
+
+  /** Makes the folder where it is missing, and takes it. Throws `state-locked`, `state-unwritable` or `state-damaged`. */
+  static open(path: string): StateDirectory {
+    makePrivateDirectory(path);
+    const state = new StateDirectory(path, takeLock(join(path, "lock")));
+    try {
+      state.#checkVersion();
+      return state;
+    } catch (error) {
+      state.close();
+      throw error;
+    }
+  }
+
+  file(name: string): string {
+    return join(this.path, name);
+  }
+
+  read(name: string): Uint8Array | undefined {
+    return readFileIfThere(this.file(name));
+  }
+
+  write(name: string, contents: Uint8Array | string): void {
+    writeFileAtomically(this.file(name), contents);
+  }
+
+  remove(name: string): void {
+    rmSync(this.file(name), { force: true });
+  }
+
+  /** The JSON in the file, `undefined` where there is no such file. Throws `state-damaged`. */
+  readJson(name: string): unknown {
+    const bytes = this.read(name);
+    if (!bytes) return undefined;
+    try {
+      return JSON.parse(new TextDecoder().decode(bytes));
+    } catch (error) {
+      throw new MinitailError("state-damaged", `${this.file(name)} is not JSON`, { cause: error });
+    }
+  }
+
+  writeJson(name: string, value: unknown): void {
+    this.write(name, `${JSON.stringify(value, null, 2)}\n`);
+  }
+
+  close(): void {
+    if (this.#lockFd === undefined) return;
+    closeSync(this.#lockFd);
+    this.#lockFd = undefined;
+  }
+
+  #checkVersion(): void {
+    const found = this.readJson("version.json");
+    if (found === undefined) {
+      this.writeJson("version.json", { format: FORMAT_VERSION });
+      return;
+    }
+    const format = typeof found === "object" && found !== null && "format" in found ? found.format : undefined;
+    if (typeof format !== "number") throw new MinitailError("state-damaged", `${this.file("version.json")} names no format`);
+    if (format > FORMAT_VERSION) {
+      throw new MinitailError("state-damaged", `the state in ${this.path} was written by a newer minitail`, {
+        hint: "update this one",
+      });
+    }
+  }
+}
+
+/** The lock ends with the process, however it ends. */
+function takeLock(path: string): number {
+  let fd: number;
+  try {
+    fd = openSync(path, "a", 0o600);
+  } catch (error) {
+    throw new MinitailError("state-unwritable", `cannot write ${path}: ${errorMessage(error)}`, {
+      hint: "choose another folder with --state-dir",
+      cause: error,
+    });
+  }
+  if (lockFile(fd)) return fd;
+  closeSync(fd);
+  throw new MinitailError("state-locked", `another minitail uses the state in ${path.replace(/\/lock$/, "")}`, {
+    hint: "stop it with minitail down, or give this one its own --state-dir, --socket and --tun",
+  });
+}

@@ -1,0 +1,224 @@
+/**
+ * A WireGuard tunnel that runs: the device, which agrees on keys, and the data plane, which carries
+ * packets with them. This moves what one returns to the other, and keeps the one timer.
+ */
+
+import { boottimeMs } from "bun-ffi-tun";
+import type { Timer } from "../base/clock.ts";
+import type { Endpoint } from "../base/ip.ts";
+import { type Log, silentLog } from "../base/log.ts";
+import { systemRandom } from "../crypto/random.ts";
+import type { TransportCipherName } from "../crypto/transport-cipher.ts";
+import { DataPlane } from "../dataplane/dataplane.ts";
+import type { DataPlaneEvent } from "../dataplane/event.ts";
+import type { HeaderCounterName } from "../dataplane/layout.ts";
+import type { Traffic } from "../dataplane/table-writer.ts";
+import type { Action, SendAction } from "../wireguard/action.ts";
+import type { DeviceConfiguration, DeviceSnapshot } from "../wireguard/configuration.ts";
+import { Device } from "../wireguard/device.ts";
+
+export interface TunnelOptions {
+  /** A TUN, non-blocking; stays the caller's. */
+  readonly deviceFd: number;
+  readonly mtuBytes: number;
+  /** See `DataPlaneOptions.monitorFd`. */
+  readonly monitorFd?: number;
+  readonly cipher?: TransportCipherName;
+  readonly log?: Log;
+  /** Where to send a handshake message: to the peer's endpoint, unless this knows better. */
+  readonly chooseEndpoints?: ChooseEndpoints;
+  readonly onEvent?: (event: TunnelEvent) => void;
+}
+
+/** The endpoints to send `action` to, of which `action.endpoint` is the one that WireGuard knows. */
+export type ChooseEndpoints = (action: SendAction, nowMs: number) => readonly Endpoint[];
+
+export type TunnelEvent =
+  | { readonly type: "device-gone" }
+  | { readonly type: "network-changed" }
+  | { readonly type: "echo-reply"; readonly slot: number; readonly packet: Uint8Array }
+  | { readonly type: "failed"; readonly message: string };
+
+export class Tunnel {
+  readonly #options: TunnelOptions;
+  readonly #log: Log;
+  readonly #device: Device;
+  readonly #plane: DataPlane;
+  #timer: Timer | undefined;
+  #timerAtMs = Number.POSITIVE_INFINITY;
+  #stopped = false;
+
+  private constructor(options: TunnelOptions, plane: DataPlane) {
+    this.#options = options;
+    this.#log = options.log ?? silentLog;
+    this.#plane = plane;
+    this.#device = new Device({
+      random: systemRandom,
+      unixMs: () => Date.now(),
+      readActivity: (slot) => plane.activity(slot),
+      watchActivity: (slot) => plane.stopWatching(slot),
+    });
+  }
+
+  /** Resolves once both workers carry packets. Throws a `MinitailError` where they cannot. */
+  static async start(options: TunnelOptions): Promise<Tunnel> {
+    let tunnel: Tunnel | undefined;
+    const plane = await DataPlane.start({
+      deviceFd: options.deviceFd,
+      mtuBytes: options.mtuBytes,
+      ...(options.monitorFd === undefined ? {} : { monitorFd: options.monitorFd }),
+      ...(options.cipher === undefined ? {} : { cipher: options.cipher }),
+      onEvent: (event) => tunnel?.handleEvent(event),
+    });
+    tunnel = new Tunnel(options, plane);
+    return tunnel;
+  }
+
+  get aead(): TransportCipherName {
+    return this.#plane.aead;
+  }
+
+  configure(change: DeviceConfiguration): void {
+    this.#run((nowMs) => this.#device.configure(change, nowMs));
+  }
+
+  snapshot(): DeviceSnapshot {
+    return this.#device.snapshot();
+  }
+
+  traffic(slot: number): Traffic {
+    return this.#plane.traffic(slot);
+  }
+
+  /** When an authenticated packet of the peer last came, in milliseconds of the monotonic clock; 0 for never. */
+  lastReceivedMs(slot: number): number {
+    return this.#plane.activity(slot).lastReceivedMs;
+  }
+
+  counters(): Record<HeaderCounterName, number> {
+    return this.#plane.counters();
+  }
+
+  setWire(fd: number): void {
+    this.#plane.setWire(fd);
+  }
+
+  setMtu(mtuBytes: number): void {
+    this.#plane.setMtu(mtuBytes);
+  }
+
+  /** Sends an IP packet as if it came from the device. */
+  sendPacket(packet: Uint8Array): void {
+    this.#plane.sendPacket(packet);
+  }
+
+  /** A peer became reachable: a handshake that waits for its answer is sent again at once. */
+  restartHandshake(slot: number): void {
+    this.#run((nowMs) => this.#device.restartHandshake(slot, nowMs));
+  }
+
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#timer?.cancel();
+    await this.#plane.stop();
+  }
+
+  /** What a worker reports. */
+  handleEvent(event: DataPlaneEvent): void {
+    switch (event.type) {
+      case "message": {
+        const source = { address: event.address, port: event.port };
+        this.#run((nowMs) => this.#device.handleMessage(event.bytes, source, nowMs));
+        break;
+      }
+      case "handshake-wanted":
+        this.#run((nowMs) => this.#device.handleHandshakeWanted(event.slot, nowMs));
+        break;
+      case "session-confirmed":
+        this.#run((nowMs) => this.#device.handleSessionConfirmed(event.localIndex, nowMs));
+        break;
+      case "roamed": {
+        const source = { address: event.address, port: event.port };
+        this.#run((nowMs) => this.#device.handleRoamed(event.slot, source, nowMs));
+        break;
+      }
+      case "activity":
+        this.#run((nowMs) => this.#device.handleActivity(event.slot, nowMs));
+        break;
+      case "ready":
+        break;
+      case "failed":
+        this.#log.error(`the data plane failed: ${event.message}`);
+        this.#options.onEvent?.(event);
+        break;
+      default:
+        this.#options.onEvent?.(event);
+    }
+  }
+
+  /** Gives the device an input, does what it asks, and sets the timer to its next deadline. */
+  #run(input: (nowMs: number) => readonly Action[]): void {
+    if (this.#stopped) return;
+    const nowMs = boottimeMs();
+    for (const action of input(nowMs)) this.#perform(action, nowMs);
+    this.#setTimer(nowMs);
+  }
+
+  #perform(action: Action, nowMs: number): void {
+    const plane = this.#plane;
+    switch (action.type) {
+      case "send":
+        this.#send(action, nowMs);
+        break;
+      case "add-peer":
+        plane.addPeer(action.slot);
+        break;
+      case "remove-peer":
+        plane.removePeer(action.slot);
+        break;
+      case "set-endpoint":
+        plane.setEndpoint(action.slot, action.endpoint);
+        break;
+      case "set-allowed-ip":
+        plane.setAllowedIp(action.prefix, action.slot);
+        break;
+      case "add-session":
+        plane.addSession(action);
+        break;
+      case "use-session":
+        plane.useSession(action.slot, action.localIndex);
+        break;
+      case "remove-session":
+        plane.removeSession(action.localIndex);
+        break;
+      case "flush":
+        plane.flush(action.slot, action.keepaliveIfEmpty);
+        break;
+      case "drop-queue":
+        plane.dropQueue(action.slot);
+        break;
+    }
+  }
+
+  #send(action: SendAction, nowMs: number): void {
+    const known = action.endpoint ? [action.endpoint] : [];
+    const endpoints = this.#options.chooseEndpoints?.(action, nowMs) ?? known;
+    for (const endpoint of endpoints) this.#plane.send(action.bytes, endpoint);
+  }
+
+  #setTimer(nowMs: number): void {
+    const nextMs = this.#device.nextTimeoutMs() ?? Number.POSITIVE_INFINITY;
+    if (nextMs === this.#timerAtMs) return;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#timerAtMs = nextMs;
+    if (nextMs === Number.POSITIVE_INFINITY) return;
+    // A timer may fire a little early, and one far ahead is set again when it fires.
+    const handle = setTimeout(() => {
+      this.#timerAtMs = Number.POSITIVE_INFINITY;
+      this.#run((now) => this.#device.handleTimeout(now));
+    }, Math.min(Math.max(0, Math.ceil(nextMs - nowMs)), 60_000));
+    this.#timer = { cancel: () => clearTimeout(handle) };
+  }
+}

@@ -1,0 +1,69 @@
+/** The UDP socket of a tunnel: one for both families where the machine has IPv6. */
+
+import {
+  bindSocket,
+  closeFd,
+  createUdpSocket,
+  getSocketName,
+  SO_MARK,
+  SO_RCVBUFFORCE,
+  SO_SNDBUFFORCE,
+  SOL_SOCKET,
+  setSocketOption,
+  SystemError,
+} from "bun-ffi-tun";
+import { MinitailError } from "../base/errors.ts";
+
+/** As wireguard-go: fewer drops at the same rate. */
+const SOCKET_BUFFER_BYTES = 7 * 1024 * 1024;
+
+export interface UdpWire {
+  readonly fd: number;
+  readonly port: number;
+  close(): void;
+}
+
+/**
+ * A bound, non-blocking UDP socket; `port` 0 takes a free one, `mark` 0 sets none. Throws `port-taken`, or a
+ * `SystemError` for what else the kernel refuses.
+ */
+export function openUdpWire(port: number, mark: number): UdpWire {
+  const fd = bindBothFamilies(port);
+  for (const option of [SO_RCVBUFFORCE, SO_SNDBUFFORCE]) {
+    try {
+      setSocketOption(fd, SOL_SOCKET, option, SOCKET_BUFFER_BYTES);
+    } catch (error) {
+      // Without NET_ADMIN over the machine the kernel's own size stays, as in most containers.
+      if (!(error instanceof SystemError)) throw error;
+    }
+  }
+  if (mark !== 0) setSocketOption(fd, SOL_SOCKET, SO_MARK, mark);
+  return { fd, port: getSocketName(fd)?.port ?? port, close: () => closeFd(fd) };
+}
+
+function bindBothFamilies(port: number): number {
+  try {
+    return bindAny(6, port);
+  } catch (error) {
+    const hasNoIpv6 = error instanceof SystemError && ["EAFNOSUPPORT", "EADDRNOTAVAIL"].includes(error.code);
+    if (!hasNoIpv6) throw error;
+    return bindAny(4, port);
+  }
+}
+
+function bindAny(family: 4 | 6, port: number): number {
+  const fd = createUdpSocket(family === 6 ? { family, v6Only: false } : { family });
+  try {
+    bindSocket(fd, { address: new Uint8Array(family === 6 ? 16 : 4), port });
+    return fd;
+  } catch (error) {
+    closeFd(fd);
+    if (error instanceof SystemError && error.code === "EADDRINUSE") {
+      throw new MinitailError("port-taken", `UDP port ${port} is taken by another program`, {
+        hint: "choose another with --port",
+        cause: error,
+      });
+    }
+    throw error;
+  }
+}
