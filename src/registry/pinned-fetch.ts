@@ -1,0 +1,109 @@
+/**
+ * `fetch` to a registry whose key is pinned.
+ *
+ * Two steps, because Bun's `fetch` calls `checkServerIdentity` only for certificates that it trusts already: a
+ * bare TLS connection learns the certificate and compares the pin, then requests go out that trust exactly
+ * that certificate, whatever names and dates it holds. Nothing secret is sent before. When the registry comes
+ * back with a new certificate of the same key, it is learnt again.
+ */
+
+import { createHash, X509Certificate } from "node:crypto";
+import { connect, type PeerCertificate } from "node:tls";
+import { equalBytes } from "../base/bytes.ts";
+import { isMinitailError, MinitailError } from "../base/errors.ts";
+import { type Pin, pinOfPublicKey } from "./pin.ts";
+import { errorCodeOf } from "./registry-errors.ts";
+
+export type Fetch = (url: string, init: BunFetchRequestInit) => Promise<Response>;
+
+const HANDSHAKE_TIMEOUT_MS = 10_000;
+
+/** `fetch` with the ordinary check against the certificate authorities; a failed one is `wrong-pin`. */
+export const ordinaryFetch: Fetch = async (url, init) => {
+  try {
+    return await fetch(url, init);
+  } catch (error) {
+    if (!isCertificateError(error)) throw error;
+    throw new MinitailError("wrong-pin", `the registry's certificate is not trusted (${errorCodeOf(error)})`, {
+      hint: "a registry with a key of its own needs its URL with #pin=...",
+    });
+  }
+};
+
+/** `fetch` for the origin of `base` alone, which throws `wrong-pin` unless the server holds the pinned key. */
+export function pinnedFetch(base: string, pin: Pin): Fetch {
+  const { hostname, port } = new URL(base);
+  const host = hostname.replace(/^\[|\]$/g, "");
+  let certificate: Promise<X509Certificate> | undefined;
+
+  async function trusted(): Promise<X509Certificate> {
+    certificate ??= learnCertificate(host, Number(port || 443), pin);
+    try {
+      return await certificate;
+    } catch (error) {
+      certificate = undefined;
+      throw error;
+    }
+  }
+
+  async function attempt(url: string, init: BunFetchRequestInit): Promise<Response> {
+    const known = await trusted();
+    return fetch(url, {
+      ...init,
+      tls: {
+        ca: known.toString(),
+        checkServerIdentity: (_host: string, presented: PeerCertificate) =>
+          equalBytes(sha256(presented.raw), sha256(known.raw)) ? undefined : wrongPin(),
+      },
+    });
+  }
+
+  return async (url, init) => {
+    try {
+      return await attempt(url, init);
+    } catch (error) {
+      if (!isCertificateError(error) && !isMinitailError(error, "wrong-pin")) throw error;
+      certificate = undefined;
+      return attempt(url, init);
+    }
+  };
+}
+
+/** The certificate that the server at `host`:`port` proves to own, if its key is the pinned one. */
+async function learnCertificate(host: string, port: number, pin: Pin): Promise<X509Certificate> {
+  const raw = await new Promise<Uint8Array>((resolve, reject) => {
+    const socket = connect({ host, port, rejectUnauthorized: false, timeout: HANDSHAKE_TIMEOUT_MS });
+    const fail = (error: unknown) => {
+      socket.destroy();
+      reject(error);
+    };
+    socket.once("secureConnect", () => {
+      const presented = socket.getPeerCertificate().raw;
+      if (!presented) return fail(new MinitailError("registry-protocol", "the registry shows no certificate"));
+      socket.destroy();
+      resolve(presented);
+    });
+    socket.once("timeout", () => fail(Object.assign(new Error("no TLS handshake in time"), { code: "ETIMEDOUT" })));
+    socket.once("error", fail);
+    socket.once("close", () => fail(Object.assign(new Error("closed during the handshake"), { code: "ECONNRESET" })));
+  });
+  const certificate = new X509Certificate(raw);
+  const publicKey = new Uint8Array(certificate.publicKey.export({ type: "spki", format: "der" }));
+  if (!equalBytes(pinOfPublicKey(publicKey), pin)) throw wrongPin();
+  return certificate;
+}
+
+function sha256(bytes: Uint8Array): Uint8Array {
+  return createHash("sha256").update(bytes).digest();
+}
+
+function wrongPin(): MinitailError {
+  return new MinitailError("wrong-pin", "the registry has another key than the pinned one", {
+    hint: "ask for its present URL or a new join key; somebody may be posing as the registry",
+  });
+}
+
+/** True for failed verification of a certificate, by the codes of OpenSSL and Node. */
+function isCertificateError(error: unknown): boolean {
+  return /CERT|UNABLE_TO_|ERR_TLS_/.test(errorCodeOf(error) ?? "");
+}

@@ -1,0 +1,59 @@
+/** Errors of registries in our words: by the text that Redis answers with, and by what the network said. */
+
+import { errorMessage, MinitailError } from "../base/errors.ts";
+
+/** Longer texts of a server are cut: they go to logs. */
+const LONGEST_ERROR_TEXT = 160;
+
+/**
+ * The error for an error reply of Redis: `WRONGPASS ...`, `WRONGTYPE ...`, `ERR unknown command 'x', with args
+ * beginning with: ...`. Arguments that the text repeats are cut off: they are values.
+ */
+export function errorOfReply(text: string): MinitailError {
+  if (/^(NOAUTH|WRONGPASS|NOPERM)\b/.test(text) || /invalid password|client sent auth/i.test(text)) {
+    return new MinitailError("wrong-token", `the registry refuses the token: ${redactErrorText(text)}`, {
+      hint: "check the token, or the user and password in the URL",
+    });
+  }
+  return new MinitailError("registry-refused", `the registry answered: ${redactErrorText(text)}`);
+}
+
+/** Printable, short, and without the arguments that Redis and `@upstash/redis` put into error texts. */
+export function redactErrorText(text: string): string {
+  const withoutArguments = text.replace(/,? (with args beginning with|command was):.*$/s, "");
+  const printable = withoutArguments.replaceAll(/[^\x20-\x7e]+/g, " ").trim();
+  return printable.length <= LONGEST_ERROR_TEXT ? printable : `${printable.slice(0, LONGEST_ERROR_TEXT)}...`;
+}
+
+/** The error for a registry that could not be reached; `url` is the one for people. */
+export function unreachable(url: string, cause: unknown): MinitailError {
+  return new MinitailError("registry-unreachable", `cannot reach the registry ${url}: ${networkReason(cause)}`, {
+    hint: "check the address, and that the registry runs",
+    cause,
+  });
+}
+
+const NETWORK_REASONS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "connection refused",
+  ConnectionRefused: "connection refused",
+  ECONNRESET: "connection reset",
+  ECONNABORTED: "connection closed",
+  ENOTFOUND: "no such host",
+  EHOSTUNREACH: "no route to host",
+  ENETUNREACH: "network is unreachable",
+  ETIMEDOUT: "connection timed out",
+  ERR_REDIS_CONNECTION_CLOSED: "connection closed",
+  ERR_REDIS_CONNECTION_TIMEOUT: "connection timed out",
+};
+
+function networkReason(cause: unknown): string {
+  if (cause instanceof Error && cause.name === "TimeoutError") return "no answer in time";
+  const code = errorCodeOf(cause);
+  return (code && NETWORK_REASONS[code]) || redactErrorText(errorMessage(cause));
+}
+
+/** The `code` of a system or library error. */
+export function errorCodeOf(error: unknown): string | undefined {
+  if (typeof error !== "object" || error === null || !("code" in error)) return undefined;
+  return typeof error.code === "string" ? error.code : undefined;
+}

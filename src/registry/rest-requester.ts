@@ -1,0 +1,139 @@
+/**
+ * The transport under `@upstash/redis`: one request of Upstash's REST protocol over our `fetch`.
+ *
+ * It does what the package's own HttpClient does (bearer token, base64 replies, sync token) and what that cannot:
+ * pinned keys, a deadline, bounded answers, retries that are counted, errors without the commands in them.
+ */
+
+import type { Requester, UpstashRequest, UpstashResponse } from "@upstash/redis";
+import { isMinitailError, MinitailError } from "../base/errors.ts";
+import { backoffMs, waitFor } from "./backoff.ts";
+import { readBounded } from "./bounded-body.ts";
+import { isJsonObject, parseJson } from "./json.ts";
+import type { Fetch } from "./pinned-fetch.ts";
+import { errorOfReply, unreachable } from "./registry-errors.ts";
+
+export interface RestRequesterOptions {
+  readonly base: string;
+  readonly display: string;
+  readonly token: string | undefined;
+  readonly fetch: Fetch;
+  /** Ends every request when aborted. */
+  readonly signal: AbortSignal;
+  /** Told of every command each time that it is sent. */
+  onSent(commands: number): void;
+  readonly requestTimeoutMs: number;
+  readonly longestAnswerBytes: number;
+}
+
+/** Tries of one request, the first included. More patience is the caller's: `withRetry`. */
+const ATTEMPTS = 3;
+const BACKOFF = { firstMs: 50, longestMs: 500 };
+
+export class RestRequester implements Requester {
+  readonly readYourWrites = true;
+  upstashSyncToken = "";
+  readonly #options: RestRequesterOptions;
+
+  constructor(options: RestRequesterOptions) {
+    this.#options = options;
+  }
+
+  async request<TResult = unknown>(request: UpstashRequest): Promise<UpstashResponse<TResult>> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return (await this.#attempt(request)) as UpstashResponse<TResult>;
+      } catch (error) {
+        const last = attempt + 1 >= ATTEMPTS || this.#options.signal.aborted;
+        if (last || !isMinitailError(error, "registry-unreachable") || isTimeout(error.cause)) throw error;
+        await waitFor(backoffMs(attempt, BACKOFF), this.#options.signal);
+      }
+    }
+  }
+
+  async #attempt(request: UpstashRequest): Promise<unknown> {
+    const { base, display, fetch, signal, requestTimeoutMs, longestAnswerBytes } = this.#options;
+    this.#options.onSent(countCommands(request.body));
+    const url = [base, ...(request.path ?? [""])].join("/");
+    let status: number;
+    let bytes: Uint8Array | undefined;
+    try {
+      const response = await fetch(url, {
+        method: "POST",
+        headers: this.#headers(),
+        body: JSON.stringify(request.body),
+        redirect: "manual",
+        decompress: false,
+        signal: AbortSignal.any([signal, AbortSignal.timeout(requestTimeoutMs)]),
+      });
+      status = response.status;
+      bytes = await readBounded(response.body, longestAnswerBytes);
+      this.upstashSyncToken = response.headers.get("upstash-sync-token") ?? this.upstashSyncToken;
+    } catch (error) {
+      throw isMinitailError(error) ? error : unreachable(display, error);
+    }
+    if (!bytes)
+      throw new MinitailError("registry-protocol", `the registry's answer is longer than ${longestAnswerBytes} bytes`);
+    return decodeAnswer(status, bytes, display);
+  }
+
+  #headers(): Record<string, string> {
+    const { token } = this.#options;
+    return {
+      "Content-Type": "application/json",
+      "Accept-Encoding": "identity",
+      "Upstash-Encoding": "base64",
+      "Upstash-Sync-Token": this.upstashSyncToken,
+      ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
+    };
+  }
+}
+
+function countCommands(body: unknown): number {
+  return Array.isArray(body) && Array.isArray(body[0]) ? body.length : 1;
+}
+
+function isTimeout(error: unknown): boolean {
+  return error instanceof Error && error.name === "TimeoutError";
+}
+
+/** `{result}` of one command, an array of `{result}` or `{error}` of several; throws for anything else. */
+function decodeAnswer(status: number, bytes: Uint8Array, display: string): unknown {
+  if (status >= 500) throw unreachable(display, new Error(`HTTP status ${status}`));
+  const answer = parseJson(bytes);
+  if (status !== 200) throw errorOfStatus(status, answer);
+  return Array.isArray(answer) ? answer.map(decodeItem) : decodeItem(answer);
+}
+
+/** The error of a status that is not 200. */
+export function errorOfStatus(status: number, answer: unknown): MinitailError {
+  const text = isJsonObject(answer) && typeof answer["error"] === "string" ? answer["error"] : undefined;
+  if (status === 401 || status === 403) return errorOfReply(`WRONGPASS ${text?.replace(/^\w+ /, "") ?? ""}`);
+  if (status >= 400 && status < 500 && text !== undefined) return errorOfReply(text);
+  return new MinitailError("registry-protocol", `the registry answered with HTTP status ${status}`, {
+    hint: "is this the URL of a registry?",
+  });
+}
+
+function decodeItem(item: unknown): { result?: unknown; error?: string } {
+  if (isJsonObject(item) && typeof item["error"] === "string") return { error: item["error"] };
+  if (isJsonObject(item) && "result" in item) return { result: decodeResult(item["result"]) };
+  throw new MinitailError("registry-protocol", "the registry sent what is not an answer to a command");
+}
+
+/** Strings come as base64, all but "OK" (and what is none: the package's own client takes that as it is). */
+function decodeResult(result: unknown): unknown {
+  if (Array.isArray(result)) return result.map(decodeResult);
+  return typeof result === "string" && result !== "OK" ? decodeBase64Text(result) : result;
+}
+
+/** Never fails: junk in a list must not make the rest of the list unreadable. */
+const lenientDecoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+function decodeBase64Text(text: string): string {
+  try {
+    return lenientDecoder.decode(Uint8Array.fromBase64(text));
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,61 @@
+/** Commands on hashes. A hash that loses its last field is no key any more. */
+
+import { type CommandDefinitions, reads, unlimited, writes } from "./command.ts";
+import type { Keyspace } from "./keyspace.ts";
+import { wrongArity } from "./redis-error.ts";
+
+interface FieldRow {
+  readonly field: string;
+  readonly value: string;
+}
+
+export const HASH_COMMANDS: CommandDefinitions = {
+  hset: writes(3, unlimited, "first", ({ keyspace }, [key, ...pairs]) => {
+    if (pairs.length % 2 !== 0) throw wrongArity("hset");
+    const id = keyspace.findOrCreate(key!, "hash");
+    let added = 0;
+    for (let i = 0; i < pairs.length; i += 2) {
+      if (valueAt(keyspace, id, pairs[i]!) === null) added++;
+      keyspace.run(
+        "INSERT INTO hashFields (keyId, field, value) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET value = ?3",
+        id,
+        pairs[i]!,
+        pairs[i + 1]!,
+      );
+    }
+    return added;
+  }),
+  hget: reads(2, 2, "first", ({ keyspace }, [key, field]) => {
+    const row = keyspace.findTyped(key!, "hash");
+    return row ? valueAt(keyspace, row.id, field!) : null;
+  }),
+  hgetall: reads(1, 1, "all", ({ keyspace }, [key]) => {
+    const row = keyspace.findTyped(key!, "hash");
+    if (!row) return [];
+    const sql = "SELECT field, value FROM hashFields WHERE keyId = ? ORDER BY rowid";
+    return keyspace.rows<FieldRow>(sql, row.id).flatMap(({ field, value }) => [field, value]);
+  }),
+  hlen: reads(1, 1, "all", ({ keyspace }, [key]) => {
+    const row = keyspace.findTyped(key!, "hash");
+    return row ? lengthOf(keyspace, row.id) : 0;
+  }),
+  hdel: writes(2, unlimited, "first", ({ keyspace }, [key, ...fields]) => {
+    const row = keyspace.findTyped(key!, "hash");
+    if (!row) return 0;
+    let removed = 0;
+    for (const field of fields) {
+      removed += keyspace.run("DELETE FROM hashFields WHERE keyId = ? AND field = ?", row.id, field);
+    }
+    if (lengthOf(keyspace, row.id) === 0) keyspace.remove(key!);
+    return removed;
+  }),
+};
+
+function valueAt(keyspace: Keyspace, id: number, field: string): string | null {
+  const sql = "SELECT value FROM hashFields WHERE keyId = ? AND field = ?";
+  return keyspace.row<{ value: string }>(sql, id, field)?.value ?? null;
+}
+
+function lengthOf(keyspace: Keyspace, id: number): number {
+  return keyspace.row<{ count: number }>("SELECT count(*) AS count FROM hashFields WHERE keyId = ?", id)!.count;
+}

@@ -1,0 +1,191 @@
+/**
+ * The keys of the embedded registry in a SQLite database: which there are, of what type, and until when.
+ *
+ * Values are in one table a type; deleting a key's row deletes them. Write-ahead logging with
+ * `synchronous=FULL`: an acknowledged write is on the disk. `NORMAL` would survive kill -9 as well but not a power
+ * cut, and what it saves, one fsync a commit, does not matter where a mesh writes a few times an hour. The
+ * exclusive lock keeps a second process off the file, and goes away with the process that held it.
+ */
+
+import { Database, type SQLQueryBindings } from "bun:sqlite";
+import { closeSync, openSync } from "node:fs";
+import { errorMessage, MinitailError } from "../../base/errors.ts";
+import { errorCodeOf } from "../registry-errors.ts";
+import { limitExceeded, outOfMemory, wrongType } from "./redis-error.ts";
+
+export type KeyType = "string" | "list" | "hash" | "stream";
+
+export interface KeyRow {
+  readonly id: number;
+  readonly type: KeyType;
+  readonly expiresAtMs: number | null;
+}
+
+export interface KeyspaceLimits {
+  readonly keys: number;
+  readonly dataBytes: number;
+}
+
+const SCHEMA_VERSION = 1;
+const PAGE_BYTES = 4096;
+
+const SCHEMA = `
+  CREATE TABLE keys (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, type TEXT NOT NULL, expiresAtMs INTEGER) STRICT;
+  CREATE INDEX keysByExpiry ON keys (expiresAtMs) WHERE expiresAtMs IS NOT NULL;
+  CREATE TABLE strings (
+    keyId INTEGER PRIMARY KEY REFERENCES keys ON DELETE CASCADE,
+    value TEXT NOT NULL) STRICT;
+  CREATE TABLE listItems (
+    keyId INTEGER NOT NULL REFERENCES keys ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (keyId, position)) STRICT;
+  CREATE TABLE hashFields (
+    keyId INTEGER NOT NULL REFERENCES keys ON DELETE CASCADE,
+    field TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (keyId, field)) STRICT;
+  CREATE TABLE streams (
+    keyId INTEGER PRIMARY KEY REFERENCES keys ON DELETE CASCADE,
+    lastMs INTEGER NOT NULL,
+    lastSequence INTEGER NOT NULL) STRICT;
+  CREATE TABLE streamEntries (
+    keyId INTEGER NOT NULL REFERENCES keys ON DELETE CASCADE,
+    ms INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    fields TEXT NOT NULL,
+    PRIMARY KEY (keyId, ms, sequence)) STRICT;
+  PRAGMA user_version = ${SCHEMA_VERSION};
+`;
+
+export class Keyspace {
+  readonly #database: Database;
+  readonly #limits: KeyspaceLimits;
+
+  /** Opens or makes the database in `file` (mode 0600; `:memory:` keeps nothing). Throws `state-...` errors. */
+  constructor(file: string, limits: KeyspaceLimits) {
+    this.#limits = limits;
+    try {
+      if (file !== ":memory:") closeSync(openSync(file, "a", 0o600));
+      this.#database = openDatabase(file, limits);
+    } catch (error) {
+      throw openError(file, error);
+    }
+  }
+
+  /** Rows of a query; statements are prepared once. */
+  rows<Row>(sql: string, ...values: SQLQueryBindings[]): Row[] {
+    return this.#database.query<Row, SQLQueryBindings[]>(sql).all(...values);
+  }
+
+  row<Row>(sql: string, ...values: SQLQueryBindings[]): Row | undefined {
+    return this.#database.query<Row, SQLQueryBindings[]>(sql).get(...values) ?? undefined;
+  }
+
+  /** The number of rows that the statement changed. */
+  run(sql: string, ...values: SQLQueryBindings[]): number {
+    return this.#database.query<unknown, SQLQueryBindings[]>(sql).run(...values).changes;
+  }
+
+  /**
+   * Everything that `action` does, or nothing of it if it throws. It is on the disk when this returns. A full
+   * disk, or the limit of the file's size, is a `RedisError`.
+   */
+  transaction<T>(action: () => T): T {
+    try {
+      return this.#database.transaction(action).immediate();
+    } catch (error) {
+      throw errorCodeOf(error) === "SQLITE_FULL" ? outOfMemory() : error;
+    }
+  }
+
+  /** Drops the keys whose time is up. */
+  expire(nowMs: number): void {
+    if (!this.row("SELECT 1 FROM keys WHERE expiresAtMs <= ? LIMIT 1", nowMs)) return;
+    this.run("DELETE FROM keys WHERE expiresAtMs <= ?", nowMs);
+  }
+
+  find(key: string): KeyRow | undefined {
+    return this.row<KeyRow>("SELECT id, type, expiresAtMs FROM keys WHERE key = ?", key);
+  }
+
+  /** The row of `key`; throws WRONGTYPE if it is of another type. */
+  findTyped(key: string, type: KeyType): KeyRow | undefined {
+    const row = this.find(key);
+    if (row && row.type !== type) throw wrongType();
+    return row;
+  }
+
+  /** The id of `key`, made if it is not there; throws WRONGTYPE, or when there are too many keys. */
+  findOrCreate(key: string, type: KeyType): number {
+    return this.findTyped(key, type)?.id ?? this.create(key, type);
+  }
+
+  /** The id of a key that is not there yet. */
+  create(key: string, type: KeyType): number {
+    if (this.count() >= this.#limits.keys) throw limitExceeded("number of keys");
+    return this.row<{ id: number }>("INSERT INTO keys (key, type) VALUES (?, ?) RETURNING id", key, type)!.id;
+  }
+
+  /** True if the key was there. */
+  remove(key: string): boolean {
+    const row = this.find(key);
+    if (row) this.run("DELETE FROM keys WHERE id = ?", row.id);
+    return row !== undefined;
+  }
+
+  setExpiry(id: number, expiresAtMs: number | null): void {
+    this.run("UPDATE keys SET expiresAtMs = ? WHERE id = ?", expiresAtMs, id);
+  }
+
+  count(): number {
+    return this.row<{ count: number }>("SELECT count(*) AS count FROM keys")!.count;
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+}
+
+function openDatabase(file: string, limits: KeyspaceLimits): Database {
+  const database = new Database(file, { create: true, strict: true });
+  try {
+    for (const pragma of [
+      "busy_timeout = 0",
+      `page_size = ${PAGE_BYTES}`,
+      "locking_mode = EXCLUSIVE",
+      "journal_mode = WAL",
+      "synchronous = FULL",
+      "foreign_keys = ON",
+      `max_page_count = ${Math.floor(limits.dataBytes / PAGE_BYTES)}`,
+    ]) {
+      database.query(`PRAGMA ${pragma}`).all();
+    }
+    const version = database.query<{ user_version: number }, []>("PRAGMA user_version").get()!.user_version;
+    if (version === 0) database.transaction(() => database.run(SCHEMA)).exclusive();
+    else if (version !== SCHEMA_VERSION) {
+      throw new MinitailError("state-damaged", `${file} was written by another version of minitail`);
+    }
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+function openError(file: string, error: unknown): MinitailError {
+  if (error instanceof MinitailError) return error;
+  const code = errorCodeOf(error) ?? "";
+  if (code.startsWith("SQLITE_BUSY")) {
+    return new MinitailError("state-locked", `another process uses the registry's data in ${file}`, { cause: error });
+  }
+  if (code === "SQLITE_CORRUPT" || code === "SQLITE_NOTADB") {
+    return new MinitailError("state-damaged", `the registry's data in ${file} is damaged`, {
+      hint: "move the file away: the members fill an empty registry again from their copies",
+      cause: error,
+    });
+  }
+  return new MinitailError("state-unwritable", `cannot open the registry's data in ${file}: ${errorMessage(error)}`, {
+    cause: error,
+  });
+}

@@ -1,0 +1,21 @@
+/** Error replies in Redis's own words: clients compare their first word. */
+
+/** Thrown by a command before it has changed anything; becomes its reply. The text never repeats a value. */
+export class RedisError extends Error {
+  override readonly name = "RedisError";
+}
+
+export const wrongType = () => new RedisError("WRONGTYPE Operation against a key holding the wrong kind of value");
+export const notAnInteger = () => new RedisError("ERR value is not an integer or out of range");
+export const syntaxError = () => new RedisError("ERR syntax error");
+export const wrongArity = (name: string) => new RedisError(`ERR wrong number of arguments for '${name}' command`);
+export const unknownCommand = (name: string) => new RedisError(`ERR unknown command '${printable(name)}'`);
+export const invalidExpireTime = (name: string) => new RedisError(`ERR invalid expire time in '${name}' command`);
+export const notPermitted = (name: string) =>
+  new RedisError(`NOPERM this user has no permissions to run the '${name}' command`);
+export const outOfMemory = () => new RedisError("OOM command not allowed when used memory > 'maxmemory'.");
+export const limitExceeded = (what: string) => new RedisError(`ERR limit exceeded: ${what}`);
+
+function printable(name: string): string {
+  return name.slice(0, 32).replaceAll(/[^\x21-\x7e]/g, "?");
+}

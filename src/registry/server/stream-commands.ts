@@ -1,0 +1,111 @@
+/** Commands on streams: append with trimming, read by range. */
+
+import type { Reply } from "../registry.ts";
+import { type CommandContext, type CommandDefinitions, parseInteger, reads, unlimited, writes } from "./command.ts";
+import { RedisError, syntaxError, wrongArity } from "./redis-error.ts";
+import {
+  FIRST_ID,
+  formatStreamId,
+  idAfter,
+  idBefore,
+  isAfter,
+  LAST_ID,
+  nextId,
+  parseStreamId,
+  type StreamId,
+} from "./stream-id.ts";
+
+interface EntryRow extends StreamId {
+  readonly fields: string;
+}
+
+export const STREAM_COMMANDS: CommandDefinitions = {
+  xadd: writes(4, unlimited, "first", xadd),
+  xlen: reads(1, 1, "all", ({ keyspace }, [key]) => {
+    const row = keyspace.findTyped(key!, "stream");
+    const sql = "SELECT count(*) AS count FROM streamEntries WHERE keyId = ?";
+    return row ? keyspace.row<{ count: number }>(sql, row.id)!.count : 0;
+  }),
+  xrange: reads(3, 5, "first", (context, [key, start, end, ...rest]) =>
+    range(context, key!, start!, end!, rest, "ASC"),
+  ),
+  xrevrange: reads(3, 5, "first", (context, [key, end, start, ...rest]) =>
+    range(context, key!, start!, end!, rest, "DESC"),
+  ),
+};
+
+/** `XADD key [NOMKSTREAM] [MAXLEN [=|~] n] id field value ...`; MINID and LIMIT are not there. */
+function xadd({ keyspace, nowMs }: CommandContext, [key, ...words]: readonly string[]): Reply {
+  const { maxLength, onlyIfThere, idText, fields } = parseXadd(words);
+  const row = keyspace.findTyped(key!, "stream");
+  if (!row && onlyIfThere) return null;
+  const last = row
+    ? keyspace.row<StreamId>("SELECT lastMs AS ms, lastSequence AS sequence FROM streams WHERE keyId = ?", row.id)!
+    : FIRST_ID;
+  const id = idText === "*" ? nextId(last, nowMs) : parseStreamId(idText, 0);
+  if (!isAfter(id, last)) {
+    throw new RedisError("ERR The ID specified in XADD is equal or smaller than the target stream top item");
+  }
+  const keyId = row?.id ?? keyspace.create(key!, "stream");
+  keyspace.run("INSERT OR REPLACE INTO streams VALUES (?, ?, ?)", keyId, id.ms, id.sequence);
+  keyspace.run("INSERT INTO streamEntries VALUES (?, ?, ?, ?)", keyId, id.ms, id.sequence, JSON.stringify(fields));
+  if (maxLength !== undefined) {
+    keyspace.run(
+      `DELETE FROM streamEntries WHERE rowid IN (
+         SELECT rowid FROM streamEntries WHERE keyId = ? ORDER BY ms DESC, sequence DESC LIMIT -1 OFFSET ?)`,
+      keyId,
+      maxLength,
+    );
+  }
+  return formatStreamId(id);
+}
+
+function parseXadd(words: readonly string[]) {
+  let next = 0;
+  let maxLength: number | undefined;
+  const isWord = (word: string) => words[next]?.toLowerCase() === word;
+  const onlyIfThere = isWord("nomkstream");
+  if (onlyIfThere) next++;
+  if (isWord("maxlen")) {
+    next++;
+    if (isWord("~") || isWord("=")) next++;
+    maxLength = parseInteger(words[next++]);
+    if (maxLength < 0) throw new RedisError("ERR The MAXLEN argument must be >= 0.");
+  }
+  const idText = words[next++];
+  const fields = words.slice(next);
+  if (idText === undefined || fields.length === 0 || fields.length % 2 !== 0) throw wrongArity("xadd");
+  return { maxLength, onlyIfThere, idText, fields };
+}
+
+function range(
+  { keyspace }: CommandContext,
+  key: string,
+  startText: string,
+  endText: string,
+  rest: readonly string[],
+  order: "ASC" | "DESC",
+): Reply {
+  if (rest.length !== 0 && (rest.length !== 2 || rest[0]!.toLowerCase() !== "count")) throw syntaxError();
+  const count = rest.length === 2 ? parseInteger(rest[1]) : -1;
+  const start = parseBound(startText, "start");
+  const end = parseBound(endText, "end");
+  const row = keyspace.findTyped(key, "stream");
+  if (!row || (rest.length === 2 && count <= 0)) return [];
+  const sql = `SELECT ms, sequence, fields FROM streamEntries
+    WHERE keyId = ? AND (ms, sequence) >= (?, ?) AND (ms, sequence) <= (?, ?)
+    ORDER BY ms ${order}, sequence ${order} LIMIT ?`;
+  return keyspace
+    .rows<EntryRow>(sql, row.id, start.ms, start.sequence, end.ms, end.sequence, count)
+    .map((entry) => [formatStreamId(entry), JSON.parse(entry.fields) as string[]]);
+}
+
+/** `-`, `+`, an id, or `(` and an id that is itself left out. */
+function parseBound(text: string, side: "start" | "end"): StreamId {
+  if (text === "-") return FIRST_ID;
+  if (text === "+") return LAST_ID;
+  const exclusive = text.startsWith("(");
+  const id = parseStreamId(exclusive ? text.slice(1) : text, side === "start" ? 0 : LAST_ID.sequence);
+  if (!exclusive) return id;
+  return side === "start" ? idAfter(id) : idBefore(id);
+}

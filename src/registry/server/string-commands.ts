@@ -1,0 +1,82 @@
+/** Commands on strings. */
+
+import type { Reply } from "../registry.ts";
+import { type CommandContext, type CommandDefinitions, parseInteger, reads, unlimited, writes } from "./command.ts";
+import type { Keyspace } from "./keyspace.ts";
+import { invalidExpireTime, notAnInteger, RedisError, syntaxError } from "./redis-error.ts";
+
+export const STRING_COMMANDS: CommandDefinitions = {
+  get: reads(1, 1, "all", ({ keyspace }, [key]) => stringAt(keyspace, key!)),
+  set: writes(2, unlimited, "first", set),
+  incr: writes(1, 1, "all", ({ keyspace }, [key]) => incrementBy(keyspace, key!, 1)),
+  incrby: writes(2, 2, "first", ({ keyspace }, [key, step]) => incrementBy(keyspace, key!, parseInteger(step))),
+};
+
+function stringAt(keyspace: Keyspace, key: string): string | null {
+  const row = keyspace.findTyped(key, "string");
+  return row ? keyspace.row<{ value: string }>("SELECT value FROM strings WHERE keyId = ?", row.id)!.value : null;
+}
+
+function writeValue(keyspace: Keyspace, id: number, value: string): void {
+  keyspace.run("INSERT INTO strings (keyId, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2", id, value);
+}
+
+/** SET replaces a value of any type; its time to live goes unless KEEPTTL. */
+function set({ keyspace, nowMs }: CommandContext, [key, value, ...rest]: readonly string[]): Reply {
+  const options = parseSetOptions(rest, nowMs);
+  const previous = options.get ? stringAt(keyspace, key!) : null;
+  const row = keyspace.find(key!);
+  if (options.condition === (row ? "nx" : "xx")) return options.get ? previous : null;
+  const expiresAtMs = options.keepTtl ? (row?.expiresAtMs ?? null) : options.expiresAtMs;
+  if (row && row.type !== "string") keyspace.remove(key!);
+  const id = keyspace.findOrCreate(key!, "string");
+  writeValue(keyspace, id, value!);
+  keyspace.setExpiry(id, expiresAtMs);
+  if (expiresAtMs !== null && expiresAtMs <= nowMs) keyspace.remove(key!);
+  return options.get ? previous : "OK";
+}
+
+interface ParsedSetOptions {
+  condition: "nx" | "xx" | undefined;
+  get: boolean;
+  keepTtl: boolean;
+  expiresAtMs: number | null;
+}
+
+function parseSetOptions(words: readonly string[], nowMs: number): ParsedSetOptions {
+  const options: ParsedSetOptions = { condition: undefined, get: false, keepTtl: false, expiresAtMs: null };
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i]!.toLowerCase();
+    if (word === "nx" || word === "xx") {
+      if (options.condition) throw syntaxError();
+      options.condition = word;
+    } else if (word === "get") {
+      options.get = true;
+    } else if (word === "keepttl") {
+      options.keepTtl = true;
+    } else if (word === "ex" || word === "px" || word === "exat" || word === "pxat") {
+      if (options.expiresAtMs !== null || i + 1 === words.length) throw syntaxError();
+      options.expiresAtMs = parseExpiry(word, words[++i]!, nowMs);
+    } else {
+      throw syntaxError();
+    }
+  }
+  if (options.keepTtl && options.expiresAtMs !== null) throw syntaxError();
+  return options;
+}
+
+function parseExpiry(word: "ex" | "px" | "exat" | "pxat", text: string, nowMs: number): number {
+  const amount = parseInteger(text);
+  const expiresAtMs = (word.endsWith("at") ? 0 : nowMs) + amount * (word.startsWith("ex") ? 1000 : 1);
+  if (amount <= 0 || !Number.isSafeInteger(expiresAtMs)) throw invalidExpireTime("set");
+  return expiresAtMs;
+}
+
+function incrementBy(keyspace: Keyspace, key: string, step: number): number {
+  const text = stringAt(keyspace, key) ?? "0";
+  if (text === "") throw notAnInteger();
+  const value = parseInteger(text) + step;
+  if (!Number.isSafeInteger(value)) throw new RedisError("ERR increment or decrement would overflow");
+  writeValue(keyspace, keyspace.findOrCreate(key, "string"), String(value));
+  return value;
+}
