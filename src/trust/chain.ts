@@ -1,0 +1,117 @@
+/**
+ * The chain: who belongs, as a list of signed statements, each on top of the one before.
+ *
+ * What is valid follows from the statements alone and never from a clock. A chain only grows: a
+ * statement that was accepted is never given up. `ChainReader` finds the next one in a list that
+ * anybody may have written to.
+ */
+
+import { equalBytes } from "../base/bytes.ts";
+import {
+  applyStatement,
+  type ChainState,
+  type MutableChainState,
+  type Refusal,
+  refusalByRules,
+  stateOfGenesis,
+} from "./chain-state.ts";
+import type { SigningKeyPair, TailnetId } from "./identity.ts";
+import {
+  decodeStatement,
+  type Head,
+  type Statement,
+  type StatementDraft,
+  signStatement,
+  statementHash,
+  tailnetIdOfGenesis,
+  verifySignatures,
+} from "./statement.ts";
+
+export type AppendResult =
+  | { readonly outcome: "accepted"; readonly statement: Statement }
+  | { readonly outcome: "refused"; readonly reason: Refusal };
+
+export interface AppendOptions {
+  /** The bytes come from our own disk, where only verified statements are written: signatures are not verified again. */
+  readonly signaturesVerified?: boolean;
+}
+
+export class Chain {
+  readonly #state: MutableChainState;
+  readonly #statements: Uint8Array[];
+  readonly #hashes: Uint8Array[];
+
+  private constructor(state: MutableChainState, genesis: Uint8Array, hash: Uint8Array) {
+    this.#state = state;
+    this.#statements = [genesis];
+    this.#hashes = [hash];
+  }
+
+  /** The chain of one statement; `undefined` where the bytes are not a genesis signed by its author. */
+  static fromGenesis(bytes: Uint8Array): Chain | undefined {
+    const genesis = decodeStatement(bytes);
+    if (genesis?.body.kind !== "genesis") return undefined;
+    const tailnetId = tailnetIdOfGenesis(genesis);
+    if (!verifySignatures(tailnetId, genesis)) return undefined;
+    const state = stateOfGenesis(tailnetId, genesis, genesis.body.networkKeyHash);
+    return new Chain(state, bytes.slice(), statementHash(tailnetId, genesis));
+  }
+
+  get tailnetId(): TailnetId {
+    return this.#state.tailnetId;
+  }
+
+  get state(): ChainState {
+    return this.#state;
+  }
+
+  get head(): Head {
+    const number = this.#hashes.length - 1;
+    return { number, hash: this.#hashes[number]! };
+  }
+
+  /** The signed statements from the genesis on. */
+  get statements(): readonly Uint8Array[] {
+    return this.#statements;
+  }
+
+  /** The hash of statement `number`, `undefined` beyond the head. */
+  hashAt(number: number): Uint8Array | undefined {
+    return this.#hashes[number];
+  }
+
+  /** True if the chain goes through this place; `hash` may be cut to its first bytes. */
+  contains(head: Head): boolean {
+    const hash = this.#hashes[head.number];
+    return hash !== undefined && equalBytes(hash.subarray(0, head.hash.length), head.hash);
+  }
+
+  /** Makes the statement the next one if it verifies on the head. */
+  append(bytes: Uint8Array, options: AppendOptions = {}): AppendResult {
+    const statement = decodeStatement(bytes);
+    if (!statement) return { outcome: "refused", reason: "malformed" };
+    const reason = this.#refusalOf(statement, options.signaturesVerified ?? false);
+    if (reason) return { outcome: "refused", reason };
+    applyStatement(this.#state, statement);
+    this.#statements.push(bytes.slice());
+    this.#hashes.push(statementHash(this.tailnetId, statement));
+    return { outcome: "accepted", statement };
+  }
+
+  /** What speaks against a statement as the next one, cheapest judgement first. */
+  #refusalOf(statement: Statement, signaturesVerified: boolean): Refusal | undefined {
+    const head = this.head;
+    if (statement.number !== head.number + 1) return "not-next";
+    if (!equalBytes(statement.previousHash, head.hash)) return "not-on-head";
+    const reason = refusalByRules(this.#state, statement);
+    if (reason && reason !== "unsupported") return reason;
+    if (!signaturesVerified && !verifySignatures(this.tailnetId, statement)) return "bad-signature";
+    return reason;
+  }
+
+  /** A statement for the next place, signed. It is not appended: the registry decides who comes first. */
+  sign(body: StatementDraft["body"], timeMs: number, author: SigningKeyPair, machineKey?: SigningKeyPair): Uint8Array {
+    const draft = { tailnetId: this.tailnetId, head: this.head, timeMs, body, author };
+    return signStatement(machineKey ? { ...draft, machineKey } : draft);
+  }
+}

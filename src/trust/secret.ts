@@ -1,0 +1,90 @@
+/**
+ * The shared-secret tailnet: everything that its first machine would draw at random follows from the
+ * secret, so that two machines which start together make the same one. Whoever knows the secret is a
+ * signer, and whoever can reach the registry can test guesses at the cost of one scrypt each.
+ */
+
+import { formatBase64Url, formatHex, utf8 } from "../base/bytes.ts";
+import { ED25519_SEED_LENGTH_BYTES } from "../crypto/ed25519.ts";
+import { hkdfSha256, scrypt32 } from "../crypto/kdf.ts";
+import { type SigningKeyPair, signingKeyPair } from "./identity.ts";
+import { NETWORK_KEY_LENGTH_BYTES, type NetworkKey } from "./seal.ts";
+
+const SALT = utf8("minitail/1");
+/** 128 MiB, a third of a second. */
+const COST = { n: 2 ** 17, r: 8, p: 1 } as const;
+const TOKEN_LENGTH_BYTES = 24;
+
+/** The order of the P-256 group (FIPS 186-5, SP 800-186 section 3.2.1.3). */
+const P256_ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
+const P256_SCALAR_LENGTH_BYTES = 32;
+/** Eight bytes more than the order has, so that the remainder shows no bias (FIPS 186-5 appendix A.2.1). */
+const P256_DERIVED_LENGTH_BYTES = 40;
+
+export interface SharedSecretKeys {
+  /** Signs the genesis, and is the tailnet's signer until the secret is retired. */
+  readonly signer: SigningKeyPair;
+  readonly networkKey: NetworkKey;
+  /** What the embedded registry takes in place of a token of its own. */
+  readonly registryToken: string;
+  /** Private P-256 key of the embedded registry's certificate: 32 bytes. */
+  readonly tlsPrivateKey: Uint8Array;
+}
+
+/** Takes a third of a second and 128 MiB, off the main thread. */
+export async function deriveSharedSecretKeys(secret: string): Promise<SharedSecretKeys> {
+  const root = await scrypt32(utf8(secret.normalize("NFC")), SALT, COST);
+  return {
+    signer: signingKeyPair(hkdfSha256(root, "minitail/1 secret signer", ED25519_SEED_LENGTH_BYTES)),
+    networkKey: { epoch: 0, key: hkdfSha256(root, "minitail/1 secret network key", NETWORK_KEY_LENGTH_BYTES) },
+    registryToken: formatBase64Url(hkdfSha256(root, "minitail/1 secret registry token", TOKEN_LENGTH_BYTES)),
+    tlsPrivateKey: p256Scalar(hkdfSha256(root, "minitail/1 secret tls key", P256_DERIVED_LENGTH_BYTES)),
+  };
+}
+
+/** A number of 1 to the order minus one. */
+function p256Scalar(derived: Uint8Array): Uint8Array {
+  const scalar = (BigInt(`0x${formatHex(derived)}`) % (P256_ORDER - 1n)) + 1n;
+  return Uint8Array.fromHex(scalar.toString(16).padStart(2 * P256_SCALAR_LENGTH_BYTES, "0"));
+}
+
+/** Below this, `health` warns: guesses can be tested at leisure. */
+export const WEAK_SECRET_BITS = 80;
+
+/** A word that a person picks or a program draws from a list: Diceware's 7,776 words hold 12.9 bits each. */
+const BITS_PER_WORD = 12;
+const BITS_PER_PREDICTABLE_CHARACTER = 1;
+const PASSPHRASE = /^\p{L}{3,}([ _.-]\p{L}{3,})+$/u;
+const ALPHABETS: readonly (readonly [RegExp, number])[] = [
+  [/^[0-9]+$/, 10],
+  [/^[0-9a-f]+$/i, 16],
+  [/^[a-z]+$/i, 26],
+  [/^[a-z2-7]+$/, 32],
+  [/^[0-9a-z]+$/, 36],
+  [/^[0-9A-Za-z_+/-]+$/, 64],
+];
+const LARGEST_ALPHABET = 95;
+
+/**
+ * How many bits a guesser has to find, roughly and from above: words count as words, and a character
+ * that repeats or continues what stands before it hardly counts.
+ */
+export function estimateSecretBits(secret: string): number {
+  if (PASSPHRASE.test(secret)) {
+    const words = new Set(secret.toLowerCase().split(/[ _.-]/));
+    return words.size * BITS_PER_WORD;
+  }
+  const size = ALPHABETS.find(([pattern]) => pattern.test(secret))?.[1] ?? LARGEST_ALPHABET;
+  const bitsPerCharacter = Math.log2(size);
+  let bits = 0;
+  for (let i = 0; i < secret.length; i++)
+    bits += isPredictable(secret, i) ? BITS_PER_PREDICTABLE_CHARACTER : bitsPerCharacter;
+  return Math.floor(bits);
+}
+
+/** True where the character repeats or neighbours the one before, or three characters stood before it already. */
+function isPredictable(secret: string, i: number): boolean {
+  if (i === 0) return false;
+  if (Math.abs(secret.charCodeAt(i) - secret.charCodeAt(i - 1)) <= 1) return true;
+  return i >= 5 && secret.slice(0, i).includes(secret.slice(i - 2, i + 1));
+}
