@@ -6,8 +6,10 @@
  * its turn comes, so that the verdict does not depend on how far a reader had read.
  */
 
-import type { Chain } from "./chain.ts";
+import { equalBytes } from "../base/bytes.ts";
+import { Chain } from "./chain.ts";
 import type { Refusal } from "./chain-state.ts";
+import type { TailnetId } from "./identity.ts";
 import { decodeStatement, type Statement } from "./statement.ts";
 
 /** How far ahead of the head, and how many in all, early statements are kept. */
@@ -15,17 +17,21 @@ const FURTHEST_AHEAD = 4096;
 const MOST_WAITING_BYTES = 16 * 1024 * 1024;
 
 export class ChainReader {
-  readonly #chain: Chain;
+  readonly #tailnetId: TailnetId;
+  #chain: Chain | undefined;
   /** Early statements by number, each list in list order. */
   readonly #waiting = new Map<number, Uint8Array[]>();
   #waitingBytes = 0;
   #stoppedAt: number | undefined;
 
-  constructor(chain: Chain) {
+  /** Reads on from `chain`, or from the genesis whose hash is the tailnet id. */
+  constructor(tailnetId: TailnetId, chain?: Chain) {
+    this.#tailnetId = tailnetId;
     this.#chain = chain;
   }
 
-  get chain(): Chain {
+  /** `undefined` until the genesis was read. */
+  get chain(): Chain | undefined {
     return this.#chain;
   }
 
@@ -45,7 +51,7 @@ export class ChainReader {
       onRefused?.("malformed");
       return [];
     }
-    if (number > this.#chain.head.number + 1) {
+    if (number > this.#nextNumber) {
       this.#keep(number, bytes);
       onRefused?.("not-next");
       return [];
@@ -54,18 +60,33 @@ export class ChainReader {
     return statement ? [statement, ...this.#appendWaiting()] : [];
   }
 
+  get #nextNumber(): number {
+    return this.#chain ? this.#chain.head.number + 1 : 0;
+  }
+
   #append(bytes: Uint8Array, onRefused?: (reason: Refusal) => void): Statement | undefined {
+    if (!this.#chain) return this.#begin(bytes, onRefused);
     const result = this.#chain.append(bytes);
     if (result.outcome === "accepted") return result.statement;
-    if (result.reason === "unsupported") this.#stoppedAt = this.#chain.head.number + 1;
+    if (result.reason === "unsupported") this.#stoppedAt = this.#nextNumber;
     onRefused?.(result.reason);
     return undefined;
+  }
+
+  #begin(bytes: Uint8Array, onRefused?: (reason: Refusal) => void): Statement | undefined {
+    const chain = Chain.fromGenesis(bytes);
+    if (!chain || !equalBytes(chain.tailnetId, this.#tailnetId)) {
+      onRefused?.("other-tailnet");
+      return undefined;
+    }
+    this.#chain = chain;
+    return decodeStatement(bytes);
   }
 
   #appendWaiting(): Statement[] {
     const accepted: Statement[] = [];
     for (;;) {
-      const number = this.#chain.head.number + 1;
+      const number = this.#nextNumber;
       const candidates = this.#waiting.get(number) ?? [];
       this.#waiting.delete(number);
       for (const bytes of candidates) this.#waitingBytes -= bytes.length;
@@ -84,7 +105,7 @@ export class ChainReader {
   }
 
   #keep(number: number, bytes: Uint8Array): void {
-    if (number > this.#chain.head.number + FURTHEST_AHEAD) return;
+    if (number > this.#nextNumber + FURTHEST_AHEAD) return;
     if (this.#waitingBytes + bytes.length > MOST_WAITING_BYTES) return;
     const waiting = this.#waiting.get(number);
     if (waiting) waiting.push(bytes.slice());

@@ -68,6 +68,7 @@ export interface ChainState {
 /** Why a statement is not the next one. */
 export type Refusal =
   | "malformed"
+  | "other-tailnet"
   | "not-next"
   | "not-on-head"
   | "bad-signature"

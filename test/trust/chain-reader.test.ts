@@ -18,7 +18,7 @@ function longChain(length: number): Chain {
 }
 
 function read(list: readonly Uint8Array[], genesis: Uint8Array): ChainReader {
-  const reader = new ChainReader(Chain.fromGenesis(genesis)!);
+  const reader = new ChainReader(Chain.fromGenesis(genesis)!.tailnetId);
   for (const bytes of list) reader.offer(bytes);
   return reader;
 }
@@ -29,24 +29,25 @@ describe("chain reader", () => {
 
   test("reads a list in order, with junk, repetitions and the genesis again in between", () => {
     const list = whole.statements.flatMap((bytes) => [new Uint8Array(9), bytes, bytes, genesis]);
-    expect(read(list, genesis).chain.head).toEqual(whole.head);
+    expect(read(list, genesis).chain!.head).toEqual(whole.head);
   });
 
   test("the order of the list does not matter where each place has one statement", () => {
     fc.assert(
       fc.property(fc.shuffledSubarray([...whole.statements], { minLength: whole.statements.length }), (list) => {
-        expect(read(list, genesis).chain.head).toEqual(whole.head);
+        expect(read(list, genesis).chain!.head).toEqual(whole.head);
       }),
       { seed: 3, numRuns: 30 },
     );
   });
 
   test("answers each statement once, in order", () => {
-    const reader = new ChainReader(Chain.fromGenesis(genesis)!);
+    const reader = new ChainReader(Chain.fromGenesis(genesis)!.tailnetId);
     const [, first, second, third] = whole.statements;
     expect(reader.offer(third!)).toEqual([]);
     expect(reader.offer(second!)).toEqual([]);
-    expect(reader.offer(first!).map(({ number }) => number)).toEqual([1, 2, 3]);
+    expect(reader.offer(first!)).toEqual([]);
+    expect(reader.offer(genesis).map(({ number }) => number)).toEqual([0, 1, 2, 3]);
     expect(reader.offer(first!)).toEqual([]);
   });
 
@@ -64,7 +65,7 @@ describe("chain reader", () => {
       [siblings[1]!, siblings[0]!, ...start],
       [start[0]!, siblings[1]!, start[1]!, siblings[0]!],
     ]) {
-      const names = [...read(list, start[0]!).chain.state.members.values()].map(({ name }) => name);
+      const names = [...read(list, start[0]!).chain!.state.members.values()].map(({ name }) => name);
       expect(names).toEqual(["b"]);
     }
     expect(first).toBeDefined();
@@ -89,10 +90,20 @@ describe("chain reader", () => {
     fc.assert(
       fc.property(fc.shuffledSubarray(candidates, { minLength: candidates.length }), (list) => {
         const expected = naiveRead(list, start[0]!);
-        expect(formatHex(read(list, start[0]!).chain.head.hash)).toBe(expected);
+        expect(formatHex(read([start[0]!, ...list], start[0]!).chain!.head.hash)).toBe(expected);
       }),
       { seed: 29, numRuns: 60 },
     );
+  });
+
+  test("begins with the tailnet's own genesis and no other", () => {
+    const reader = new ChainReader(whole.tailnetId);
+    const reasons: string[] = [];
+    const other = makeTailnet("other").chain.statements[0]!;
+    expect(reader.offer(other, (reason) => reasons.push(reason))).toEqual([]);
+    expect(reasons).toEqual(["other-tailnet"]);
+    expect(reader.chain).toBeUndefined();
+    expect(reader.offer(genesis)).toHaveLength(1);
   });
 
   test("stops at a signer's statement of a later version, and says where", () => {
@@ -111,13 +122,13 @@ describe("chain reader", () => {
     ]) {
       const reader = read(list, chain.statements[0]!);
       expect(reader.stoppedAt).toBe(2);
-      expect(reader.chain.head.number).toBe(1);
+      expect(reader.chain!.head.number).toBe(1);
     }
   });
 
   test("what stands absurdly far ahead is not kept", () => {
     const { chain, signer } = makeTailnet();
-    const reader = new ChainReader(Chain.fromGenesis(chain.statements[0]!)!);
+    const reader = new ChainReader(chain.tailnetId, Chain.fromGenesis(chain.statements[0]!)!);
     const far = signStatement({
       tailnetId: chain.tailnetId,
       head: { number: 1_000_000, hash: chain.head.hash },
