@@ -1,0 +1,36 @@
+/** What the kernel says about running processes: processor time and memory. */
+
+import { readFileSync } from "node:fs";
+
+/** Linux reports times in these on every architecture that Bun runs on (`getconf CLK_TCK`). */
+const TICKS_PER_SECOND = 100;
+
+/** Places in /proc/PID/stat after the command's closing parenthesis (proc(5), fields 14 and 15 of the whole). */
+const USER_TICKS = 11;
+const SYSTEM_TICKS = 12;
+
+export interface Memory {
+  readonly residentMiB: number;
+  readonly anonymousMiB: number;
+}
+
+/** User and system time of all threads of these processes together. */
+export function processorSeconds(pids: readonly number[]): number {
+  let ticks = 0;
+  for (const pid of pids) {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    ticks += Number(fields[USER_TICKS]) + Number(fields[SYSTEM_TICKS]);
+  }
+  return ticks / TICKS_PER_SECOND;
+}
+
+/** The memory of that process which has more of it, each figure by itself; undefined of no process. */
+export function largestMemory(pids: readonly number[]): Memory | undefined {
+  if (pids.length === 0) return undefined;
+  const statuses = pids.map((pid) => readFileSync(`/proc/${pid}/status`, "utf8"));
+  const largest = (field: string) =>
+    Math.max(...statuses.map((status) => Number(new RegExp(`^${field}:\\s+(\\d+) kB`, "m").exec(status)?.[1] ?? 0))) /
+    1024;
+  return { residentMiB: largest("VmRSS"), anonymousMiB: largest("RssAnon") };
+}
