@@ -1,0 +1,60 @@
+/** Chooses the transport cipher: the fastest that can be loaded here and passes its check. */
+
+import { errorMessage, MinitailError } from "../base/errors.ts";
+import { type Log, silentLog } from "../base/log.ts";
+import { checkTransportCipher } from "./check-transport-cipher.ts";
+import { loadSodiumBinding } from "./sodium-binding.ts";
+import type { TransportCipher, TransportCipherName } from "./transport-cipher.ts";
+import { NobleTransportCipher } from "./transport-cipher-noble.ts";
+import { SodiumTransportCipher } from "./transport-cipher-sodium.ts";
+
+interface Implementation {
+  readonly name: TransportCipherName;
+  /** Throws where it can't be had on this machine. */
+  load(): TransportCipher;
+}
+
+/** Fastest first. The last one runs wherever Bun does. */
+const IMPLEMENTATIONS: readonly Implementation[] = [
+  { name: "sodium", load: () => new SodiumTransportCipher(loadSodiumBinding()) },
+  { name: "noble", load: () => new NobleTransportCipher() },
+];
+
+export interface LoadTransportCipherOptions {
+  /** Tried before the others. Where it can't be had, the fastest of them runs instead. */
+  readonly prefer?: TransportCipherName;
+  /** Told, as a warning, why an implementation was passed over. */
+  readonly log?: Log;
+}
+
+/** A cipher of its own for each caller, without keys. */
+export function loadTransportCipher(options: LoadTransportCipherOptions = {}): TransportCipher {
+  const { prefer, log = silentLog } = options;
+  if (prefer && !IMPLEMENTATIONS.some(({ name }) => name === prefer)) {
+    log.warn(`the transport cipher ${prefer} is not in this build`);
+  }
+  const inOrder = IMPLEMENTATIONS.toSorted((a, b) => Number(b.name === prefer) - Number(a.name === prefer));
+  for (const implementation of inOrder) {
+    const cipher = tryImplementation(implementation, log);
+    if (cipher) return cipher;
+  }
+  throw new MinitailError("internal", "no transport cipher works on this machine");
+}
+
+/** One cipher of each implementation that works here, fastest first. For tests and measurements. */
+export function loadAllTransportCiphers(log: Log = silentLog): TransportCipher[] {
+  return IMPLEMENTATIONS.map((implementation) => tryImplementation(implementation, log)).filter(
+    (cipher) => cipher !== undefined,
+  );
+}
+
+function tryImplementation(implementation: Implementation, log: Log): TransportCipher | undefined {
+  try {
+    const cipher = implementation.load();
+    checkTransportCipher(cipher);
+    return cipher;
+  } catch (error) {
+    log.warn(`the transport cipher ${implementation.name} can't be used: ${errorMessage(error)}`);
+    return undefined;
+  }
+}
