@@ -19,7 +19,7 @@ export interface RestRegistryOptions {
   readonly requestTimeoutMs?: number | undefined;
   /** The longest answer that is read, default 64 MiB. */
   readonly longestAnswerBytes?: number | undefined;
-  /** Another client of the same protocol in place of our transport; tests pass the package's own. */
+  /** Another client of the same protocol in place of our transport; tests pass the package's own. What it sends again is not counted. */
   readonly redis?: Redis | undefined;
 }
 
@@ -32,6 +32,7 @@ export class RestRegistry extends CommandVerbs {
   readonly #token: string | undefined;
   readonly #fetch: Fetch;
   readonly #redis: Redis;
+  readonly #transportCounts: boolean;
   readonly #closing = new AbortController();
   #commandsSent = 0;
 
@@ -54,6 +55,7 @@ export class RestRegistry extends CommandVerbs {
       longestAnswerBytes: options.longestAnswerBytes ?? LONGEST_ANSWER_BYTES,
     });
     this.#redis = options.redis ?? new TextRedis(requester);
+    this.#transportCounts = options.redis === undefined;
   }
 
   get commandsSent(): number {
@@ -77,6 +79,7 @@ export class RestRegistry extends CommandVerbs {
     if (this.#closing.signal.aborted)
       throw new MinitailError("registry-unreachable", "the registry's client is closed");
     for (const command of commands) chainCommand(pipeline, command);
+    if (!this.#transportCounts) this.#commandsSent += commands.length;
     let answers: readonly { result?: unknown; error?: string | undefined }[];
     try {
       answers = await pipeline.exec({ keepErrors: true });

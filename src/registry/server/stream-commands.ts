@@ -2,6 +2,7 @@
 
 import type { Reply } from "../registry.ts";
 import { type CommandContext, type CommandDefinitions, parseInteger, reads, unlimited, writes } from "./command.ts";
+import type { Keyspace } from "./keyspace.ts";
 import { RedisError, syntaxError, wrongArity } from "./redis-error.ts";
 import {
   FIRST_ID,
@@ -36,31 +37,41 @@ export const STREAM_COMMANDS: CommandDefinitions = {
 
 /** `XADD key [NOMKSTREAM] [MAXLEN [=|~] n] id field value ...`; MINID and LIMIT are not there. */
 function xadd({ keyspace, nowMs }: CommandContext, [key, ...words]: readonly string[]): Reply {
-  const { maxLength, onlyIfThere, idText, fields } = parseXadd(words);
+  const { maxLength, onlyIfThere, id: givenId, fields } = parseXadd(words);
   const row = keyspace.findTyped(key!, "stream");
   if (!row && onlyIfThere) return null;
   const last = row
     ? keyspace.row<StreamId>("SELECT lastMs AS ms, lastSequence AS sequence FROM streams WHERE keyId = ?", row.id)!
     : FIRST_ID;
-  const id = idText === "*" ? nextId(last, nowMs) : parseStreamId(idText, 0);
+  const id = givenId ?? nextId(last, nowMs);
   if (!isAfter(id, last)) {
     throw new RedisError("ERR The ID specified in XADD is equal or smaller than the target stream top item");
   }
   const keyId = row?.id ?? keyspace.create(key!, "stream");
   keyspace.run("INSERT OR REPLACE INTO streams VALUES (?, ?, ?)", keyId, id.ms, id.sequence);
   keyspace.run("INSERT INTO streamEntries VALUES (?, ?, ?, ?)", keyId, id.ms, id.sequence, JSON.stringify(fields));
-  if (maxLength !== undefined) {
-    keyspace.run(
-      `DELETE FROM streamEntries WHERE rowid IN (
-         SELECT rowid FROM streamEntries WHERE keyId = ? ORDER BY ms DESC, sequence DESC LIMIT -1 OFFSET ?)`,
-      keyId,
-      maxLength,
-    );
-  }
+  if (maxLength !== undefined) trim(keyspace, keyId, maxLength);
   return formatStreamId(id);
 }
 
-function parseXadd(words: readonly string[]) {
+function trim(keyspace: Keyspace, keyId: number, maxLength: number): void {
+  keyspace.run(
+    `DELETE FROM streamEntries WHERE rowid IN (
+       SELECT rowid FROM streamEntries WHERE keyId = ? ORDER BY ms DESC, sequence DESC LIMIT -1 OFFSET ?)`,
+    keyId,
+    maxLength,
+  );
+}
+
+interface XaddParameters {
+  readonly maxLength: number | undefined;
+  readonly onlyIfThere: boolean;
+  /** `undefined` for `*`. */
+  readonly id: StreamId | undefined;
+  readonly fields: readonly string[];
+}
+
+function parseXadd(words: readonly string[]): XaddParameters {
   let next = 0;
   let maxLength: number | undefined;
   const isWord = (word: string) => words[next]?.toLowerCase() === word;
@@ -73,11 +84,15 @@ function parseXadd(words: readonly string[]) {
     if (maxLength < 0) throw new RedisError("ERR The MAXLEN argument must be >= 0.");
   }
   const idText = words[next++];
+  if (idText === undefined) throw wrongArity("xadd");
+  const id = idText === "*" ? undefined : parseStreamId(idText, 0);
   const fields = words.slice(next);
-  if (idText === undefined || fields.length === 0 || fields.length % 2 !== 0) throw wrongArity("xadd");
-  return { maxLength, onlyIfThere, idText, fields };
+  if (fields.length === 0 || fields.length % 2 !== 0) throw wrongArity("xadd");
+  if (id && !isAfter(id, FIRST_ID)) throw new RedisError("ERR The ID specified in XADD must be greater than 0-0");
+  return { maxLength, onlyIfThere, id, fields };
 }
 
+/** `COUNT 0` and less answer nil, as Redis does. */
 function range(
   { keyspace }: CommandContext,
   key: string,
@@ -86,17 +101,18 @@ function range(
   rest: readonly string[],
   order: "ASC" | "DESC",
 ): Reply {
-  if (rest.length !== 0 && (rest.length !== 2 || rest[0]!.toLowerCase() !== "count")) throw syntaxError();
-  const count = rest.length === 2 ? parseInteger(rest[1]) : -1;
   const start = parseBound(startText, "start");
   const end = parseBound(endText, "end");
+  if (rest.length !== 0 && (rest.length !== 2 || rest[0]!.toLowerCase() !== "count")) throw syntaxError();
+  const count = rest.length === 2 ? parseInteger(rest[1]) : undefined;
   const row = keyspace.findTyped(key, "stream");
-  if (!row || (rest.length === 2 && count <= 0)) return [];
+  if (!row) return [];
+  if (count !== undefined && count <= 0) return null;
   const sql = `SELECT ms, sequence, fields FROM streamEntries
     WHERE keyId = ? AND (ms, sequence) >= (?, ?) AND (ms, sequence) <= (?, ?)
     ORDER BY ms ${order}, sequence ${order} LIMIT ?`;
   return keyspace
-    .rows<EntryRow>(sql, row.id, start.ms, start.sequence, end.ms, end.sequence, count)
+    .rows<EntryRow>(sql, row.id, start.ms, start.sequence, end.ms, end.sequence, count ?? -1)
     .map((entry) => [formatStreamId(entry), JSON.parse(entry.fields) as string[]]);
 }
 
@@ -107,5 +123,7 @@ function parseBound(text: string, side: "start" | "end"): StreamId {
   const exclusive = text.startsWith("(");
   const id = parseStreamId(exclusive ? text.slice(1) : text, side === "start" ? 0 : LAST_ID.sequence);
   if (!exclusive) return id;
-  return side === "start" ? idAfter(id) : idBefore(id);
+  const neighbour = side === "start" ? idAfter(id) : idBefore(id);
+  if (!neighbour) throw new RedisError(`ERR invalid ${side} ID for the interval`);
+  return neighbour;
 }

@@ -34,10 +34,14 @@ export function nextId(last: StreamId, nowMs: number): StreamId {
   return nowMs > last.ms ? { ms: nowMs, sequence: 0 } : { ms: last.ms, sequence: last.sequence + 1 };
 }
 
-export function idAfter({ ms, sequence }: StreamId): StreamId {
-  return sequence === Number.MAX_SAFE_INTEGER ? { ms: ms + 1, sequence: 0 } : { ms, sequence: sequence + 1 };
+/** The next greater id, `undefined` after the last one. */
+export function idAfter({ ms, sequence }: StreamId): StreamId | undefined {
+  if (sequence < LAST_ID.sequence) return { ms, sequence: sequence + 1 };
+  return ms < LAST_ID.ms ? { ms: ms + 1, sequence: 0 } : undefined;
 }
 
-export function idBefore({ ms, sequence }: StreamId): StreamId {
-  return sequence === 0 ? { ms: ms - 1, sequence: Number.MAX_SAFE_INTEGER } : { ms, sequence: sequence - 1 };
+/** The next smaller id, `undefined` before the first one. */
+export function idBefore({ ms, sequence }: StreamId): StreamId | undefined {
+  if (sequence > 0) return { ms, sequence: sequence - 1 };
+  return ms > 0 ? { ms: ms - 1, sequence: LAST_ID.sequence } : undefined;
 }

@@ -36,38 +36,48 @@ function set({ keyspace, nowMs }: CommandContext, [key, value, ...rest]: readonl
   return options.get ? previous : "OK";
 }
 
-interface ParsedSetOptions {
-  condition: "nx" | "xx" | undefined;
-  get: boolean;
-  keepTtl: boolean;
-  expiresAtMs: number | null;
+interface SetOptions {
+  readonly condition: "nx" | "xx" | undefined;
+  readonly get: boolean;
+  readonly keepTtl: boolean;
+  readonly expiresAtMs: number | null;
 }
 
-function parseSetOptions(words: readonly string[], nowMs: number): ParsedSetOptions {
-  const options: ParsedSetOptions = { condition: undefined, get: false, keepTtl: false, expiresAtMs: null };
+type ExpiryUnit = "ex" | "px" | "exat" | "pxat";
+
+/** As Redis reads them: a repeated word counts once, the last time given is used, and is looked at last. */
+function parseSetOptions(words: readonly string[], nowMs: number): SetOptions {
+  let condition: "nx" | "xx" | undefined;
+  let expiry: { readonly unit: ExpiryUnit; readonly amount: string } | undefined;
+  let get = false;
+  let keepTtl = false;
   for (let i = 0; i < words.length; i++) {
     const word = words[i]!.toLowerCase();
     if (word === "nx" || word === "xx") {
-      if (options.condition) throw syntaxError();
-      options.condition = word;
+      if (condition !== undefined && condition !== word) throw syntaxError();
+      condition = word;
     } else if (word === "get") {
-      options.get = true;
+      get = true;
     } else if (word === "keepttl") {
-      options.keepTtl = true;
-    } else if (word === "ex" || word === "px" || word === "exat" || word === "pxat") {
-      if (options.expiresAtMs !== null || i + 1 === words.length) throw syntaxError();
-      options.expiresAtMs = parseExpiry(word, words[++i]!, nowMs);
+      keepTtl = true;
+    } else if (isExpiryUnit(word) && i + 1 < words.length) {
+      if (expiry && expiry.unit !== word) throw syntaxError();
+      expiry = { unit: word, amount: words[++i]! };
     } else {
       throw syntaxError();
     }
   }
-  if (options.keepTtl && options.expiresAtMs !== null) throw syntaxError();
-  return options;
+  if (keepTtl && expiry) throw syntaxError();
+  return { condition, get, keepTtl, expiresAtMs: expiry ? parseExpiry(expiry.unit, expiry.amount, nowMs) : null };
 }
 
-function parseExpiry(word: "ex" | "px" | "exat" | "pxat", text: string, nowMs: number): number {
+function isExpiryUnit(word: string): word is ExpiryUnit {
+  return word === "ex" || word === "px" || word === "exat" || word === "pxat";
+}
+
+function parseExpiry(unit: ExpiryUnit, text: string, nowMs: number): number {
   const amount = parseInteger(text);
-  const expiresAtMs = (word.endsWith("at") ? 0 : nowMs) + amount * (word.startsWith("ex") ? 1000 : 1);
+  const expiresAtMs = (unit.endsWith("at") ? 0 : nowMs) + amount * (unit.startsWith("ex") ? 1000 : 1);
   if (amount <= 0 || !Number.isSafeInteger(expiresAtMs)) throw invalidExpireTime("set");
   return expiresAtMs;
 }
