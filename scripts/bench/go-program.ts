@@ -5,6 +5,7 @@
  * (`GOTOOLCHAIN=auto`); for an older Go the same module, `golang.org/toolchain`, is fetched here.
  */
 
+import { readFileSync } from "node:fs";
 import { chmod, mkdir, readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { requireCommand } from "../../test/machine/command.ts";
@@ -22,8 +23,8 @@ export interface GoProgram {
 
 interface GoModule {
   readonly Version: string;
-  /** The Go that it needs, as in its go.mod: `1.23.1`. */
-  readonly GoVersion?: string;
+  /** Where its go.mod was put. */
+  readonly GoMod?: string;
   readonly Dir?: string;
 }
 
@@ -38,9 +39,15 @@ export async function buildGoProgram(module: string, packagePath: string = modul
   const newest = JSON.parse(await go(["list", "-m", "-json", `${module}@latest`])) as GoModule;
   const GOBIN = join(PROGRAM_DIRECTORY, newest.Version);
   await mkdir(GOBIN, { recursive: true });
-  const toolchain = await toolchainFor(newest.GoVersion ?? "1.0");
+  const toolchain = await toolchainFor(neededVersionOf(newest));
   await go(["install", `${packagePath}@${newest.Version}`], { ...toolchain, GOBIN });
   return { path: join(GOBIN, basename(packagePath)), version: newest.Version };
+}
+
+/** Read from go.mod itself: before 1.21, Go cuts a third number off. */
+function neededVersionOf({ GoMod }: GoModule): string {
+  const text = GoMod === undefined ? "" : readFileSync(GoMod, "utf8");
+  return /^go (\d+(?:\.\d+)+)$/m.exec(text)?.[1] ?? "1.0";
 }
 
 /** The environment that builds with a Go of at least that version. */
