@@ -27,7 +27,7 @@ export const SO_BINDTODEVICE = 25;
 export const SO_SNDBUFFORCE = 32;
 /** As SO_RCVBUF without the limit of net.core.rmem_max; needs CAP_NET_ADMIN. */
 export const SO_RCVBUFFORCE = 33;
-/** The mark that rules and nftables see; needs CAP_NET_ADMIN. */
+/** The mark that rules and nftables see; needs CAP_NET_ADMIN, or since kernel 5.17 CAP_NET_RAW. */
 export const SO_MARK = 36;
 
 export const IPPROTO_IP = 0;

@@ -84,7 +84,7 @@ export function getSocketName(fd: number): SocketEndpoint | undefined {
 /**
  * Sets option `name` of `level` to an integer, or to bytes as they are (a device's name, a filter).
  *
- * @throws SystemError EPERM for SO_MARK and the FORCE options without CAP_NET_ADMIN, ENOPROTOOPT for unknown ones
+ * @throws SystemError EPERM for the FORCE options and SO_MARK without the capability, ENOPROTOOPT for unknown ones
  */
 export function setSocketOption(fd: number, level: number, name: number, value: number | Uint8Array): void {
   const bytes = typeof value === "number" ? new Uint8Array(new Int32Array([value]).buffer) : value;
