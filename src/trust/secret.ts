@@ -4,7 +4,7 @@
  * signer, and whoever can reach the registry can test guesses at the cost of one scrypt each.
  */
 
-import { formatBase64Url, formatHex, utf8 } from "../base/bytes.ts";
+import { formatBase64Url, utf8 } from "../base/bytes.ts";
 import { ED25519_SEED_LENGTH_BYTES } from "../crypto/ed25519.ts";
 import { hkdfSha256, scrypt32 } from "../crypto/kdf.ts";
 import { type SigningKeyPair, signingKeyPair } from "./identity.ts";
@@ -14,12 +14,7 @@ const SALT = utf8("minitail/1");
 /** 128 MiB, a third of a second. */
 const COST = { n: 2 ** 17, r: 8, p: 1 } as const;
 const TOKEN_LENGTH_BYTES = 24;
-
-/** The order of the P-256 group (FIPS 186-5, SP 800-186 section 3.2.1.3). */
-const P256_ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
-const P256_SCALAR_LENGTH_BYTES = 32;
-/** Eight bytes more than the order has, so that the remainder shows no bias (FIPS 186-5 appendix A.2.1). */
-const P256_DERIVED_LENGTH_BYTES = 40;
+const TLS_SEED_LENGTH_BYTES = 32;
 
 export interface SharedSecretKeys {
   /** Signs the genesis, and is the tailnet's signer until the secret is retired. */
@@ -27,8 +22,8 @@ export interface SharedSecretKeys {
   readonly networkKey: NetworkKey;
   /** What the embedded registry takes in place of a token of its own. */
   readonly registryToken: string;
-  /** Private P-256 key of the embedded registry's certificate: 32 bytes. */
-  readonly tlsPrivateKey: Uint8Array;
+  /** 32 bytes, from which the embedded registry makes the key of its certificate. */
+  readonly tlsSeed: Uint8Array;
 }
 
 /** Takes a third of a second and 128 MiB, off the main thread. */
@@ -38,14 +33,8 @@ export async function deriveSharedSecretKeys(secret: string): Promise<SharedSecr
     signer: signingKeyPair(hkdfSha256(root, "minitail/1 secret signer", ED25519_SEED_LENGTH_BYTES)),
     networkKey: { epoch: 0, key: hkdfSha256(root, "minitail/1 secret network key", NETWORK_KEY_LENGTH_BYTES) },
     registryToken: formatBase64Url(hkdfSha256(root, "minitail/1 secret registry token", TOKEN_LENGTH_BYTES)),
-    tlsPrivateKey: p256Scalar(hkdfSha256(root, "minitail/1 secret tls key", P256_DERIVED_LENGTH_BYTES)),
+    tlsSeed: hkdfSha256(root, "minitail/1 secret tls key", TLS_SEED_LENGTH_BYTES),
   };
-}
-
-/** A number of 1 to the order minus one. */
-function p256Scalar(derived: Uint8Array): Uint8Array {
-  const scalar = (BigInt(`0x${formatHex(derived)}`) % (P256_ORDER - 1n)) + 1n;
-  return Uint8Array.fromHex(scalar.toString(16).padStart(2 * P256_SCALAR_LENGTH_BYTES, "0"));
 }
 
 /** Below this, `health` warns: guesses can be tested at leisure. */
