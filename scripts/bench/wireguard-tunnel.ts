@@ -34,13 +34,14 @@ interface End {
 export async function startWireGuardTunnel(hosts: TwoHosts, program: WireGuardProgram): Promise<Tunnel> {
   const left = await makeEnd(hosts.left, "mtbench-left", "10.77.0.1");
   const right = await makeEnd(hosts.right, "mtbench-right", "10.77.0.2");
+  await removeSockets([left, right]);
   const startMs = performance.now();
   const processes = [left, right].map((end) => end.host.start(program.command(end.interfaceName), program.environment));
   const stop = () => stopProcesses(processes, [left, right]);
   try {
     const areReady = () => {
       for (const process of processes) if (process.exitCode !== null) throw new Error("the program ended at its start");
-      return [left, right].every((end) => existsSync(join(SOCKET_DIRECTORY, `${end.interfaceName}.sock`)));
+      return [left, right].every((end) => existsSync(socketPath(end)));
     };
     await waitUntil("both interfaces", START_LIMIT_MS, areReady, READY_POLL_MS);
     const interfaceReadyMs = performance.now() - startMs;
@@ -98,6 +99,14 @@ async function stopProcesses(processes: readonly Bun.Subprocess[], ends: readonl
     for (const process of processes) process.kill("SIGKILL");
   });
   for (const process of processes) await process.exited;
-  // A program that had to be killed leaves its socket, on which the next one would be thought ready.
-  for (const end of ends) await rm(join(SOCKET_DIRECTORY, `${end.interfaceName}.sock`), { force: true });
+  await removeSockets(ends);
+}
+
+/** A program that was killed leaves its socket, and the next one would be thought ready at once. */
+async function removeSockets(ends: readonly End[]): Promise<void> {
+  for (const end of ends) await rm(socketPath(end), { force: true });
+}
+
+function socketPath({ interfaceName }: End): string {
+  return join(SOCKET_DIRECTORY, `${interfaceName}.sock`);
 }
