@@ -1,5 +1,17 @@
 import { describe, expect, test } from "bun:test";
-import { check, checkRetrying, cString, ERRNO, lastErrno, libc, orNegativeErrno, SystemError } from "../src/index.ts";
+import {
+  check,
+  checkRetrying,
+  closeFd,
+  createSocketPair,
+  cString,
+  ERRNO,
+  lastErrno,
+  libc,
+  orNegativeErrno,
+  readFd,
+  SystemError,
+} from "../src/index.ts";
 
 describe("libc", () => {
   test("errno is that of the last call", () => {
@@ -40,4 +52,29 @@ describe("libc", () => {
     expect([...cString("aé")]).toEqual([0x61, 0xc3, 0xa9, 0]);
     expect(() => cString("a\0b")).toThrow(TypeError);
   });
+});
+
+test("errno survives the garbage collector and the compiler", async () => {
+  const workers = Array.from(
+    { length: 2 },
+    () => new Worker(new URL("./child/garbage.worker.ts", import.meta.url).href),
+  );
+  await Promise.all(workers.map((worker) => new Promise((resolve) => worker.addEventListener("message", resolve))));
+  const target = new Uint8Array(new ArrayBuffer(8));
+  const [left, right] = createSocketPair("datagram");
+  const seen = new Set<number>();
+  let garbage: object = {};
+  for (let round = 0; round < 300_000; round += 1) {
+    seen.add(readFd(left, target, 8));
+    if (round % 4 === 0) {
+      garbage = { garbage: round % 4096 === 0 ? {} : garbage, bytes: new Uint8Array(100) };
+    }
+  }
+  expect([...seen]).toEqual([-ERRNO.EAGAIN]);
+  expect(garbage).toBeDefined();
+  for (const worker of workers) {
+    worker.terminate();
+  }
+  closeFd(left);
+  closeFd(right);
 });
