@@ -173,13 +173,16 @@ export class SystemError extends Error {
   readonly errno: number;
   /** What was tried, to be read after "cannot": `"open /dev/net/tun"`. */
   readonly operation: string;
+  /** What the kernel itself said in words, where it did (netlink); the message ends with it. */
+  readonly detail: string | undefined;
 
-  constructor(errno: number, operation: string) {
+  constructor(errno: number, operation: string, detail?: string) {
     const code = errnoName(errno) ?? "EUNKNOWN";
-    super(`cannot ${operation}: ${errnoMeaning(errno)} (${code})`);
+    super(`cannot ${operation}: ${errnoMeaning(errno)} (${code})${detail === undefined ? "" : `: ${detail}`}`);
     this.code = code;
     this.errno = errno;
     this.operation = operation;
+    this.detail = detail;
   }
 }
 

@@ -25,6 +25,7 @@ const SYMBOLS = {
   getuid: { args: [], returns: "u32" },
   ioctl: { args: ["i32", "u32", "ptr"], returns: "i32" },
   memfd_create: { args: ["ptr", "u32"], returns: "i32" },
+  mount: { args: ["ptr", "ptr", "ptr", "u32", "ptr"], returns: "i32" },
   open: { args: ["ptr", "i32", "u32"], returns: "i32" },
   poll: { args: ["ptr", "u32", "i32"], returns: "i32" },
   read: { args: ["i32", "ptr", "u32"], returns: "i32" },
@@ -39,6 +40,7 @@ const SYMBOLS = {
   socket: { args: ["i32", "i32", "i32"], returns: "i32" },
   socketpair: { args: ["i32", "i32", "i32", "ptr"], returns: "i32" },
   umask: { args: ["u32"], returns: "u32" },
+  umount2: { args: ["ptr", "i32"], returns: "i32" },
   unshare: { args: ["i32"], returns: "i32" },
   write: { args: ["i32", "ptr", "u32"], returns: "i32" },
 } as const;
