@@ -3,10 +3,14 @@
 import { MinitailError } from "../base/errors.ts";
 import type { Reply } from "./registry.ts";
 
-/** `unknown` (parsed JSON, or what a client library returned) as a `Reply`; throws `registry-protocol`. */
-export function replyFrom(value: unknown): Reply {
-  if (value === null || typeof value === "string" || typeof value === "number") return value;
-  if (Array.isArray(value)) return value.map(replyFrom);
+/** XRANGE nests three deep; more is an attack on the stack. */
+const DEEPEST_REPLY = 8;
+
+/** Parsed JSON as a `Reply`, each text changed by `decodeText`; throws `registry-protocol` for anything else. */
+export function replyFrom(value: unknown, decodeText = (text: string) => text, depth = 0): Reply {
+  if (typeof value === "string") return decodeText(value);
+  if (value === null || typeof value === "number") return value;
+  if (Array.isArray(value) && depth < DEEPEST_REPLY) return value.map((item) => replyFrom(item, decodeText, depth + 1));
   throw malformed("a reply of an unknown type");
 }
 

@@ -12,6 +12,7 @@ import { readBounded } from "./bounded-body.ts";
 import { isJsonObject, parseJson } from "./json.ts";
 import type { Fetch } from "./pinned-fetch.ts";
 import { errorOfReply, unreachable } from "./registry-errors.ts";
+import { replyFrom } from "./replies.ts";
 
 export interface RestRequesterOptions {
   readonly base: string;
@@ -117,20 +118,16 @@ export function errorOfStatus(status: number, answer: unknown): MinitailError {
 
 function decodeItem(item: unknown): { result?: unknown; error?: string } {
   if (isJsonObject(item) && typeof item["error"] === "string") return { error: item["error"] };
-  if (isJsonObject(item) && "result" in item) return { result: decodeResult(item["result"]) };
+  if (isJsonObject(item) && "result" in item) return { result: replyFrom(item["result"], decodeBase64Text) };
   throw new MinitailError("registry-protocol", "the registry sent what is not an answer to a command");
-}
-
-/** Strings come as base64, all but "OK" (and what is none: the package's own client takes that as it is). */
-function decodeResult(result: unknown): unknown {
-  if (Array.isArray(result)) return result.map(decodeResult);
-  return typeof result === "string" && result !== "OK" ? decodeBase64Text(result) : result;
 }
 
 /** Never fails: junk in a list must not make the rest of the list unreadable. */
 const lenientDecoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
+/** Strings come as base64, all but "OK" (and what is none: the package's own client takes that as it is). */
 function decodeBase64Text(text: string): string {
+  if (text === "OK") return text;
   try {
     return lenientDecoder.decode(Uint8Array.fromBase64(text));
   } catch {

@@ -1,0 +1,105 @@
+/** Who a client takes for its registry: the holder of the pinned key, and nobody gets the token before. */
+
+import { afterEach, expect, test } from "bun:test";
+import { silentLog } from "../../src/base/log.ts";
+import { openRegistry } from "../../src/registry/open.ts";
+import type { Registry } from "../../src/registry/registry.ts";
+import { type Listener, parseListen, startListener } from "../../src/registry/server/listener.ts";
+import { createTlsIdentity, type TlsIdentity } from "../../src/registry/tls-identity.ts";
+import { formatPinnedUrl } from "../../src/registry/url.ts";
+import { rejection } from "./until.ts";
+
+const closing: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close();
+});
+
+/** A server that answers every command with "PONG" and keeps what was sent to it. */
+function pongServer(tls: TlsIdentity, port = 0, host = "127.0.0.1") {
+  const authorizations: (string | null)[] = [];
+  const listener: Listener = startListener({
+    endpoint: parseListen(`${host}:${port}`),
+    tls,
+    routes: [
+      (request) => {
+        authorizations.push(request.headers.get("authorization"));
+        return Response.json([{ result: btoa("PONG") }]);
+      },
+    ],
+    longestRequestBytes: 10_000,
+    log: silentLog,
+  });
+  closing.push(() => listener.stop());
+  return { port: listener.port, authorizations, stop: () => listener.stop() };
+}
+
+function open(url: string, options: Parameters<typeof openRegistry>[1] = {}): Registry {
+  const registry = openRegistry(url, { token: "secret-token", ...options });
+  closing.push(() => registry.close());
+  return registry;
+}
+
+test("the pinned key is accepted, from the URL and from the options", async () => {
+  const identity = createTlsIdentity();
+  const server = pongServer(identity);
+  await open(formatPinnedUrl("127.0.0.1", server.port, identity.pin)).ping();
+  await open(`https://127.0.0.1:${server.port}`, { pin: identity.pin }).ping();
+  await open(formatPinnedUrl("localhost", server.port, identity.pin)).ping();
+  expect(server.authorizations).toEqual(Array(3).fill("Bearer secret-token"));
+});
+
+test("IPv6, and both families on [::]", async () => {
+  const identity = createTlsIdentity();
+  const server = pongServer(identity, 0, "[::]");
+  await open(formatPinnedUrl("[::1]", server.port, identity.pin)).ping();
+  await open(formatPinnedUrl("127.0.0.1", server.port, identity.pin)).ping();
+});
+
+test("another key is wrong-pin, and gets no request", async () => {
+  const server = pongServer(createTlsIdentity());
+  const registry = open(formatPinnedUrl("127.0.0.1", server.port, createTlsIdentity().pin));
+  expect(await rejection(registry.ping())).toMatchObject({ code: "wrong-pin" });
+  expect(await rejection(registry.ping())).toMatchObject({ code: "wrong-pin" });
+  expect(server.authorizations).toEqual([]);
+});
+
+test("a self-signed registry without a pin is refused, and gets no request", async () => {
+  const server = pongServer(createTlsIdentity());
+  const error = await rejection(open(`https://127.0.0.1:${server.port}`).ping());
+  expect(error).toMatchObject({ code: "wrong-pin", hint: expect.stringContaining("#pin=") });
+  expect(server.authorizations).toEqual([]);
+});
+
+test("a known registry that comes back with another key is refused, and with a new certificate of its key is not", async () => {
+  const identity = createTlsIdentity(new Uint8Array(32).fill(1));
+  const first = pongServer(identity);
+  const registry = open(formatPinnedUrl("127.0.0.1", first.port, identity.pin));
+  await registry.ping();
+  await first.stop();
+  const impostor = pongServer(createTlsIdentity(), first.port);
+  expect(await rejection(registry.ping())).toMatchObject({ code: "wrong-pin" });
+  expect(impostor.authorizations).toEqual([]);
+  await impostor.stop();
+  pongServer(createTlsIdentity(new Uint8Array(32).fill(1)), first.port);
+  await registry.ping();
+});
+
+test("what is no TLS server is unreachable, and is not told the token", async () => {
+  let received = "";
+  const server = Bun.listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    socket: {
+      data(socket, data) {
+        received += data.toString("latin1");
+        socket.end("HTTP/1.1 200 OK\r\n\r\n");
+      },
+    },
+  });
+  closing.push(() => server.stop(true));
+  const registry = open(formatPinnedUrl("127.0.0.1", server.port, createTlsIdentity().pin));
+  expect(await rejection(registry.ping())).toMatchObject({
+    code: expect.stringMatching(/^(registry-unreachable|wrong-pin)$/),
+  });
+  expect(received).not.toContain("secret-token");
+});
