@@ -26,7 +26,14 @@ export class EchoClient {
     const token = systemRandom(8);
     const name = formatHex(token);
     this.#sequence = (this.#sequence + 1) & 0xffff;
-    const packet = encodeEchoRequest({ source, destination, identifier: 0, sequence: this.#sequence, token, dataBytes });
+    const packet = encodeEchoRequest({
+      source,
+      destination,
+      identifier: 0,
+      sequence: this.#sequence,
+      token,
+      dataBytes,
+    });
     const { promise, resolve } = Promise.withResolvers<number | undefined>();
     const startMs = boottimeMs();
     const limit = setTimeout(() => resolve(undefined), timeoutMs);

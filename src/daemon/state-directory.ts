@@ -80,7 +80,8 @@ export class StateDirectory {
       return;
     }
     const format = typeof found === "object" && found !== null && "format" in found ? found.format : undefined;
-    if (typeof format !== "number") throw new MinitailError("state-damaged", `${this.file("version.json")} names no format`);
+    if (typeof format !== "number")
+      throw new MinitailError("state-damaged", `${this.file("version.json")} names no format`);
     if (format > FORMAT_VERSION) {
       throw new MinitailError("state-damaged", `the state in ${this.path} was written by a newer minitail`, {
         hint: "update this one",

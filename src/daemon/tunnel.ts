@@ -215,10 +215,13 @@ export class Tunnel {
     this.#timerAtMs = nextMs;
     if (nextMs === Number.POSITIVE_INFINITY) return;
     // A timer may fire a little early, and one far ahead is set again when it fires.
-    const handle = setTimeout(() => {
-      this.#timerAtMs = Number.POSITIVE_INFINITY;
-      this.#run((now) => this.#device.handleTimeout(now));
-    }, Math.min(Math.max(0, Math.ceil(nextMs - nowMs)), 60_000));
+    const handle = setTimeout(
+      () => {
+        this.#timerAtMs = Number.POSITIVE_INFINITY;
+        this.#run((now) => this.#device.handleTimeout(now));
+      },
+      Math.min(Math.max(0, Math.ceil(nextMs - nowMs)), 60_000),
+    );
     this.#timer = { cancel: () => clearTimeout(handle) };
   }
 }

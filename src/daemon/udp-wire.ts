@@ -9,8 +9,8 @@ import {
   SO_RCVBUFFORCE,
   SO_SNDBUFFORCE,
   SOL_SOCKET,
-  setSocketOption,
   SystemError,
+  setSocketOption,
 } from "bun-ffi-tun";
 import { MinitailError } from "../base/errors.ts";
 

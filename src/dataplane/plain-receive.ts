@@ -3,7 +3,7 @@
  * packet to the device.
  */
 
-import { allocateStable, dupFd, boottimeMs, writeFd } from "bun-ffi-tun";
+import { allocateStable, boottimeMs, dupFd, writeFd } from "bun-ffi-tun";
 import { equalAddresses, parseAddress, unmapAddress } from "../base/ip.ts";
 import type { TransportCipher } from "../crypto/transport-cipher.ts";
 import { type AdoptedUdpSocket, adoptUdpSocket } from "./bun-udp.ts";

@@ -3,14 +3,32 @@
  * socket over a duplicate of the wire's descriptor, whose reading side never runs in this thread.
  */
 
-import { allocateStable, drainEventFd, dupFd, ERRNO, boottimeMs, PollSet, POLLERR, POLLHUP, POLLIN, POLLNVAL, readFd } from "bun-ffi-tun";
+import {
+  allocateStable,
+  boottimeMs,
+  drainEventFd,
+  dupFd,
+  ERRNO,
+  POLLERR,
+  POLLHUP,
+  POLLIN,
+  POLLNVAL,
+  PollSet,
+  readFd,
+} from "bun-ffi-tun";
 import { formatAddress } from "../base/ip.ts";
 import type { TransportCipher } from "../crypto/transport-cipher.ts";
 import { type AdoptedUdpSocket, adoptUdpSocket } from "./bun-udp.ts";
 import type { DataPlaneEvent, TransmitCommand } from "./event.ts";
 import { PeerEndpoints } from "./peer-endpoints.ts";
 import type { SharedTables } from "./shared-tables.ts";
-import { HEADROOM_BYTES, MAXIMUM_PACKET_BYTES, PACKET_BUFFER_LENGTH_BYTES, type TransmitWire, Transmitter } from "./transmit.ts";
+import {
+  HEADROOM_BYTES,
+  MAXIMUM_PACKET_BYTES,
+  PACKET_BUFFER_LENGTH_BYTES,
+  Transmitter,
+  type TransmitWire,
+} from "./transmit.ts";
 import { ViewCache } from "./view-cache.ts";
 
 /** Packets read from the device before commands are looked at again. */

@@ -178,8 +178,7 @@ export class Receiver {
 
 function hasTransportType(buffer: Uint8Array, offset: number): boolean {
   return (
-    buffer[offset] === MESSAGE_TRANSPORT &&
-    (buffer[offset + 1]! | buffer[offset + 2]! | buffer[offset + 3]!) === 0
+    buffer[offset] === MESSAGE_TRANSPORT && (buffer[offset + 1]! | buffer[offset + 2]! | buffer[offset + 3]!) === 0
   );
 }
 

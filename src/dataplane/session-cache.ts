@@ -1,8 +1,14 @@
 /** A worker's copies of the session rows that it uses, renewed when a row's version moves. */
 
 import type { TransportCipher } from "../crypto/transport-cipher.ts";
-import { ReplayWindow } from "./replay-window.ts";
-import { MAXIMUM_SESSIONS, SESSION_RECEIVE_KEY_OFFSET, SESSION_SEND_KEY_OFFSET, SessionNumber, SessionWord } from "./layout.ts";
+import {
+  MAXIMUM_SESSIONS,
+  SESSION_RECEIVE_KEY_OFFSET,
+  SESSION_SEND_KEY_OFFSET,
+  SessionNumber,
+  SessionWord,
+} from "./layout.ts";
+import type { ReplayWindow } from "./replay-window.ts";
 import { readRow, type SharedTables, sessionBytes, sessionNumbers, sessionWords } from "./shared-tables.ts";
 
 const KEY_LENGTH_BYTES = 32;

@@ -81,4 +81,3 @@ export function readRow(words: Int32Array, versionWord: number, read: () => void
     }
   }
 }
-

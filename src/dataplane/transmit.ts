@@ -7,12 +7,7 @@
  */
 
 import type { TransportCipher } from "../crypto/transport-cipher.ts";
-import {
-  IPV4_DESTINATION_OFFSET,
-  IPV6_DESTINATION_OFFSET,
-  ipPacketLength,
-  isIpv4Packet,
-} from "../wire/ip.ts";
+import { IPV4_DESTINATION_OFFSET, IPV6_DESTINATION_OFFSET, ipPacketLength, isIpv4Packet } from "../wire/ip.ts";
 import {
   MESSAGE_TRANSPORT,
   PADDING_MULTIPLE_BYTES,

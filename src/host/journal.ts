@@ -7,8 +7,8 @@
  */
 
 import { rmSync } from "node:fs";
-import { deleteTunInterface } from "./interface.ts";
 import { readFileIfThere, writeFileAtomically } from "./atomic-file.ts";
+import { deleteTunInterface } from "./interface.ts";
 
 export type JournalEntry =
   /** A TUN interface of ours; deleting it takes its addresses and routes along. */

@@ -80,12 +80,16 @@ describe("journal", () => {
     expect(new Journal(path).undoAll()).toEqual([]);
   });
 
-  test.each(["", "{", "[]", '{"version":1}', '{"version":2,"entries":[{"kind":"file","path":"/x"}]}', '{"version":1,"entries":[7,{"kind":"file"}]}'])(
-    "a journal that holds %p undoes nothing",
-    (text) => {
-      const path = join(folder, "journal.json");
-      writeFileSync(path, text);
-      expect(new Journal(path).entries).toEqual([]);
-    },
-  );
+  test.each([
+    "",
+    "{",
+    "[]",
+    '{"version":1}',
+    '{"version":2,"entries":[{"kind":"file","path":"/x"}]}',
+    '{"version":1,"entries":[7,{"kind":"file"}]}',
+  ])("a journal that holds %p undoes nothing", (text) => {
+    const path = join(folder, "journal.json");
+    writeFileSync(path, text);
+    expect(new Journal(path).entries).toEqual([]);
+  });
 });

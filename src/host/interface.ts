@@ -1,0 +1,143 @@
+/** The tunnel's interface as the kernel has it: addresses, MTU, routes, and whether it is there. */
+
+import {
+  addAddress,
+  addRoute,
+  changeLink,
+  deleteLink,
+  getLink,
+  isSystemError,
+  listAddresses,
+  listLinks,
+  type NetlinkSocket,
+  openNetlink,
+  openTun,
+  SystemError,
+} from "bun-ffi-tun";
+import { MinitailError } from "../base/errors.ts";
+import { type IpAddress, type IpPrefix, isIpv4, maskPrefix } from "../base/ip.ts";
+
+export interface InterfaceSettings {
+  readonly name: string;
+  readonly mtuBytes: number;
+  /** This machine's own. */
+  readonly addresses: readonly IpAddress[];
+  /** What is reached through the tunnel. */
+  readonly routes: readonly IpPrefix[];
+}
+
+export interface LinkState {
+  readonly isUp: boolean;
+  readonly mtuBytes: number;
+}
+
+/** Makes the TUN interface; its descriptor is non-blocking. Throws `tun-unavailable`, `interface-taken` or `not-permitted`. */
+export function createTunInterface(name: string): { readonly fd: number; readonly name: string } {
+  try {
+    return openTun({ name });
+  } catch (error) {
+    throw tunError(name, error);
+  }
+}
+
+function tunError(name: string, error: unknown): unknown {
+  if (!(error instanceof SystemError)) return error;
+  const cause = { cause: error };
+  switch (error.code) {
+    case "ENOENT":
+    case "ENODEV":
+    case "ENXIO":
+      return new MinitailError("tun-unavailable", "cannot open /dev/net/tun: no such device", {
+        hint: "load the tun module (modprobe tun), or give the container --device /dev/net/tun",
+        ...cause,
+      });
+    case "EBUSY":
+      return new MinitailError("interface-taken", `the interface ${name} exists already`, {
+        hint: "another program has it; choose another name",
+        ...cause,
+      });
+    case "EPERM":
+    case "EACCES":
+      return new MinitailError("not-permitted", `cannot make the interface ${name}: not permitted`, {
+        hint: "run as root, or give the container --cap-add NET_ADMIN",
+        ...cause,
+      });
+    case "EINVAL":
+      return new MinitailError("usage", `${name} is no name for an interface`, {
+        hint: "use 1 to 15 letters, digits, dots, dashes or underscores",
+        ...cause,
+      });
+    default:
+      return error;
+  }
+}
+
+/**
+ * Gives the interface its addresses and routes and sets it up. Answers false for `ipv6` where the machine has
+ * IPv6 switched off; all else that fails is thrown.
+ */
+export function configureInterface(settings: InterfaceSettings): { readonly ipv6: boolean } {
+  using netlink = openNetlink();
+  const link = getLink(netlink, settings.name);
+  if (!link) throw new MinitailError("internal", `the interface ${settings.name} is gone`);
+  changeLink(netlink, link.index, { mtu: settings.mtuBytes, up: true });
+  const ipv4 = <T extends IpAddress | IpPrefix>(items: readonly T[], wanted: boolean) =>
+    items.filter((item) => isIpv4(item instanceof Uint8Array ? item : item.address) === wanted);
+  for (const address of ipv4(settings.addresses, true)) addHostAddress(netlink, link.index, address);
+  for (const route of ipv4(settings.routes, true)) addPrefixRoute(netlink, link.index, route);
+  try {
+    for (const address of ipv4(settings.addresses, false)) addHostAddress(netlink, link.index, address);
+    for (const route of ipv4(settings.routes, false)) addPrefixRoute(netlink, link.index, route);
+    return { ipv6: true };
+  } catch (error) {
+    if (isSystemError(error, "EACCES", "EPERM", "EOPNOTSUPP", "EAFNOSUPPORT", "EINVAL", "ENODEV"))
+      return { ipv6: false };
+    throw error;
+  }
+}
+
+function addHostAddress(netlink: NetlinkSocket, linkIndex: number, address: IpAddress): void {
+  addAddress(netlink, { linkIndex, address, lengthBits: address.length * 8, noDad: !isIpv4(address) });
+}
+
+function addPrefixRoute(netlink: NetlinkSocket, linkIndex: number, prefix: IpPrefix): void {
+  addRoute(netlink, { destination: maskPrefix(prefix), linkIndex });
+}
+
+/** The interface as it stands, `undefined` where there is none. */
+export function linkState(name: string): LinkState | undefined {
+  using netlink = openNetlink();
+  const link = getLink(netlink, name);
+  return link && { isUp: link.up, mtuBytes: link.mtu };
+}
+
+/** Deletes a TUN interface; anything else of that name is left alone. */
+export function deleteTunInterface(name: string): void {
+  using netlink = openNetlink();
+  const link = getLink(netlink, name);
+  if (link?.kind !== "tun") return;
+  try {
+    deleteLink(netlink, link.index);
+  } catch (error) {
+    // It went by itself in between: the interface of a TUN ends with the process that opened it.
+    if (!isSystemError(error, "ENODEV")) throw error;
+  }
+}
+
+/** An address of this machine, and the interface that has it. */
+export interface MachineAddress {
+  readonly address: IpAddress;
+  readonly interfaceName: string;
+  readonly isUp: boolean;
+}
+
+/** All addresses of this machine that can be used now. */
+export function machineAddresses(): readonly MachineAddress[] {
+  using netlink = openNetlink();
+  const links = new Map(listLinks(netlink).map((link) => [link.index, link]));
+  return listAddresses(netlink).flatMap((found) => {
+    const link = links.get(found.linkIndex);
+    if (!link || found.tentative || found.duplicate) return [];
+    return [{ address: found.address, interfaceName: link.name, isUp: link.up }];
+  });
+}

@@ -1,0 +1,169 @@
+/** The workers themselves: two data planes in this process, socketpairs for devices, UDP on loopback. */
+
+import { afterEach, describe, expect, test } from "bun:test";
+import { allocateStable, closeFd, createSocketPair, readFd, writeFd } from "bun-ffi-tun";
+import { parseAddress, parsePrefix } from "../../src/base/ip.ts";
+import type { TransportCipherName } from "../../src/crypto/transport-cipher.ts";
+import { openUdpWire, type UdpWire } from "../../src/daemon/udp-wire.ts";
+import { DataPlane } from "../../src/dataplane/dataplane.ts";
+import type { DataPlaneEvent } from "../../src/dataplane/event.ts";
+import { encodeEchoRequest } from "../../src/wire/icmp.ts";
+
+const cleanUps: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
+});
+
+async function eventually(what: string, condition: () => boolean): Promise<void> {
+  const limitMs = Date.now() + 5000;
+  while (!condition()) {
+    if (Date.now() > limitMs) throw new Error(`waited 5 s in vain: ${what}`);
+    await Bun.sleep(2);
+  }
+}
+
+interface Node {
+  readonly plane: DataPlane;
+  readonly wire: UdpWire;
+  readonly events: DataPlaneEvent[];
+  write(packet: Uint8Array): void;
+  read(): Uint8Array | undefined;
+}
+
+async function startNode(cipher?: TransportCipherName): Promise<Node> {
+  const [deviceFd, outsideFd] = createSocketPair("datagram");
+  const wire = openUdpWire(0, 0);
+  const events: DataPlaneEvent[] = [];
+  const plane = await DataPlane.start({
+    deviceFd,
+    mtuBytes: 1420,
+    onEvent: (event) => events.push(event),
+    ...(cipher === undefined ? {} : { cipher }),
+  });
+  plane.setWire(wire.fd);
+  const memory = allocateStable(65_536);
+  cleanUps.push(async () => {
+    await plane.stop();
+    wire.close();
+    closeFd(deviceFd);
+    closeFd(outsideFd);
+  });
+  return {
+    plane,
+    wire,
+    events,
+    write: (packet) => void expect(writeFd(outsideFd, packet.slice(), packet.length)).toBe(packet.length),
+    read: () => {
+      const lengthBytes = readFd(outsideFd, memory.address, 65_536);
+      return lengthBytes > 0 ? memory.bytes.slice(0, lengthBytes) : undefined;
+    },
+  };
+}
+
+const loopback = { 4: parseAddress("127.0.0.1")!, 6: parseAddress("::1")! };
+const keys = [new Uint8Array(32).fill(1), new Uint8Array(32).fill(2)] as const;
+
+function connect(from: Node, to: Node, family: 4 | 6, isInitiator: boolean): void {
+  const { plane } = from;
+  plane.addPeer(0);
+  plane.setAllowedIp(parsePrefix(isInitiator ? "10.0.0.2/32" : "10.0.0.1/32")!, 0);
+  plane.setEndpoint(0, { address: loopback[family], port: to.wire.port });
+  plane.addSession({
+    slot: 0,
+    localIndex: isInitiator ? 5 : 6,
+    remoteIndex: isInitiator ? 6 : 5,
+    sendKey: keys[isInitiator ? 0 : 1],
+    receiveKey: keys[isInitiator ? 1 : 0],
+    reportFirstPacket: !isInitiator,
+    rekeyAfterSendMs: Number.POSITIVE_INFINITY,
+    rekeyAfterReceiveMs: Number.POSITIVE_INFINITY,
+    rejectAfterMs: Number.POSITIVE_INFINITY,
+  });
+  plane.useSession(0, isInitiator ? 5 : 6);
+}
+
+function echo(source: string, destination: string, sequence: number): Uint8Array {
+  return encodeEchoRequest({
+    source: parseAddress(source)!,
+    destination: parseAddress(destination)!,
+    identifier: 1,
+    sequence,
+    token: new Uint8Array(8),
+    dataBytes: 100,
+  });
+}
+
+describe("the workers", () => {
+  for (const family of [4, 6] as const) {
+    for (const cipher of ["sodium", "noble"] as const) {
+      test(`carry packets both ways over IPv${family} with ${cipher}`, async () => {
+        const a = await startNode(cipher);
+        const b = await startNode(cipher);
+        expect([a.plane.aead, b.plane.aead]).toEqual([cipher, cipher]);
+        connect(a, b, family, true);
+        connect(b, a, family, false);
+        for (let sequence = 0; sequence < 20; sequence++) {
+          const there = echo("10.0.0.1", "10.0.0.2", sequence);
+          a.write(there);
+          let arrived: Uint8Array | undefined;
+          await eventually("a packet arrives at b", () => (arrived ??= b.read()) !== undefined);
+          expect(arrived).toEqual(there);
+          const back = echo("10.0.0.2", "10.0.0.1", sequence);
+          b.write(back);
+          arrived = undefined;
+          await eventually("a packet arrives at a", () => (arrived ??= a.read()) !== undefined);
+          expect(arrived).toEqual(back);
+        }
+        expect(b.events).toContainEqual({ type: "session-confirmed", localIndex: 6 });
+        expect(a.plane.traffic(0).txPackets).toBe(20);
+        expect(b.events.filter((event) => event.type === "roamed")).toEqual([]);
+      });
+    }
+  }
+
+  test("a packet from another endpoint is reported with it, once", async () => {
+    const a = await startNode();
+    const b = await startNode();
+    connect(a, b, 4, true);
+    connect(b, a, 4, false);
+    b.plane.setEndpoint(0, { address: parseAddress("127.0.0.9")!, port: 9 });
+    for (let sequence = 0; sequence < 3; sequence++) a.write(echo("10.0.0.1", "10.0.0.2", sequence));
+    let arrived = 0;
+    await eventually("three packets arrive", () => (b.read() && ++arrived, arrived === 3));
+    const roamed = b.events.filter((event) => event.type === "roamed");
+    expect(roamed).toEqual([{ type: "roamed", slot: 0, address: loopback[4], port: a.wire.port }]);
+  });
+
+  test("the wire can be changed, and taken away", async () => {
+    const a = await startNode();
+    const b = await startNode();
+    connect(a, b, 4, true);
+    connect(b, a, 4, false);
+    const other = openUdpWire(0, 0);
+    cleanUps.push(() => other.close());
+    b.plane.setWire(other.fd);
+    a.plane.setEndpoint(0, { address: loopback[4], port: other.port });
+    let sequence = 0;
+    await eventually("a packet arrives by the other wire", () => {
+      a.write(echo("10.0.0.1", "10.0.0.2", sequence++));
+      return b.read() !== undefined;
+    });
+    a.plane.setWire(-1);
+    await eventually("packets are refused", () => {
+      a.write(echo("10.0.0.1", "10.0.0.2", sequence++));
+      return a.plane.counters().txWireRefused > 0;
+    });
+  });
+
+  test("the end of the device is reported", async () => {
+    const a = await startNode();
+    const [deviceFd, outsideFd] = createSocketPair("packet");
+    const events: DataPlaneEvent[] = [];
+    const plane = await DataPlane.start({ deviceFd, mtuBytes: 1420, onEvent: (event) => events.push(event) });
+    closeFd(outsideFd);
+    await eventually("device-gone", () => events.some((event) => event.type === "device-gone"));
+    await plane.stop();
+    closeFd(deviceFd);
+    expect(a.events).toEqual([]);
+  });
+});
