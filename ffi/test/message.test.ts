@@ -17,6 +17,8 @@ import {
   MessageReceiver,
   MessageSender,
   PollSet,
+  SO_BROADCAST,
+  SOL_SOCKET,
   type SocketEndpoint,
   setSocketOption,
   UDP_GRO,
@@ -201,6 +203,22 @@ test("a source on an IPv6 socket, for IPv6 and for IPv4 inside it", () => {
       expect(receiver.localAddressBytes).toBe(16);
       expect(receiver.localAddress).toEqual(address);
     }
+    closeFd(sending);
+    closeFd(receiving);
+  });
+});
+
+test("of a broadcast, the local address is the one to answer from", () => {
+  inNewNetwork(() => {
+    const [sending, receiving] = [createUdpSocket({ family: 4 }), createUdpSocket({ family: 4 })];
+    setSocketOption(sending, SOL_SOCKET, SO_BROADCAST, 1);
+    setSocketOption(receiving, IPPROTO_IP, IP_PKTINFO, 1);
+    bindSocket(receiving, { address: new Uint8Array(4), port: 0 });
+    const to = stableSockaddr({ address: Uint8Array.of(127, 255, 255, 255), port: getSocketName(receiving)!.port });
+    const [sender, receiver] = [new MessageSender(), new MessageReceiver()];
+    expect(sender.send(sending, outgoing.address, 10, to.address, to.bytes.length)).toBe(10);
+    expect(receive(receiver, receiving)).toBe(10);
+    expect(receiver.localAddress.subarray(0, receiver.localAddressBytes)).toEqual(LOOPBACK_4);
     closeFd(sending);
     closeFd(receiving);
   });
