@@ -55,7 +55,7 @@ export const UDP_SEGMENT = 103;
 /** Asks for runs of equal datagrams to be received as one. */
 export const UDP_GRO = 104;
 
-/** The kernel's limit of datagrams in a send with UDP_SEGMENT (UDP_MAX_SEGMENTS before 6.9). */
+/** How many datagrams every kernel cuts a send with UDP_SEGMENT into; newer ones take 128. */
 export const UDP_MAX_SEGMENTS = 64;
 /** The largest payload of a UDP datagram over IPv4. */
 export const UDP_MAX_PAYLOAD_BYTES = 65_507;
