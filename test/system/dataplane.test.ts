@@ -14,9 +14,12 @@ afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
 });
 
-async function eventually(what: string, condition: () => boolean): Promise<void> {
+/** The first answer of `look` that is neither undefined nor false. */
+async function eventually<T>(what: string, look: () => T | undefined | false): Promise<T> {
   const limitMs = Date.now() + 5000;
-  while (!condition()) {
+  for (;;) {
+    const found = look();
+    if (found !== undefined && found !== false) return found;
     if (Date.now() > limitMs) throw new Error(`waited 5 s in vain: ${what}`);
     await Bun.sleep(2);
   }
@@ -105,15 +108,12 @@ describe("the workers", () => {
         for (let sequence = 0; sequence < 20; sequence++) {
           const there = echo("10.0.0.1", "10.0.0.2", sequence);
           a.write(there);
-          let arrived: Uint8Array | undefined;
-          await eventually("a packet arrives at b", () => (arrived ??= b.read()) !== undefined);
-          expect(arrived).toEqual(there);
+          expect(await eventually("a packet arrives at b", () => b.read())).toEqual(there);
           const back = echo("10.0.0.2", "10.0.0.1", sequence);
           b.write(back);
-          arrived = undefined;
-          await eventually("a packet arrives at a", () => (arrived ??= a.read()) !== undefined);
-          expect(arrived).toEqual(back);
+          expect(await eventually("a packet arrives at a", () => a.read())).toEqual(back);
         }
+        await eventually("the report", () => b.events.some((event) => event.type === "session-confirmed"));
         expect(b.events).toContainEqual({ type: "session-confirmed", localIndex: 6 });
         expect(a.plane.traffic(0).txPackets).toBe(20);
         expect(b.events.filter((event) => event.type === "roamed")).toEqual([]);
@@ -128,10 +128,10 @@ describe("the workers", () => {
     connect(b, a, 4, false);
     b.plane.setEndpoint(0, { address: parseAddress("127.0.0.9")!, port: 9 });
     for (let sequence = 0; sequence < 3; sequence++) a.write(echo("10.0.0.1", "10.0.0.2", sequence));
-    let arrived = 0;
-    await eventually("three packets arrive", () => (b.read() && ++arrived, arrived === 3));
-    const roamed = b.events.filter((event) => event.type === "roamed");
-    expect(roamed).toEqual([{ type: "roamed", slot: 0, address: loopback[4], port: a.wire.port }]);
+    for (let arrived = 0; arrived < 3; arrived++) await eventually("a packet arrives", () => b.read());
+    const roamed = () => b.events.filter((event) => event.type === "roamed");
+    await eventually("the report", () => roamed().length > 0);
+    expect(roamed()).toEqual([{ type: "roamed", slot: 0, address: loopback[4], port: a.wire.port }]);
   });
 
   test("the wire can be changed, and taken away", async () => {
