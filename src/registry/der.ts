@@ -37,6 +37,10 @@ export function encodeBitString(bytes: Uint8Array): Uint8Array {
   return encodeElement(0x03, new Uint8Array(1), bytes);
 }
 
+export function encodeOctetString(bytes: Uint8Array): Uint8Array {
+  return encodeElement(0x04, bytes);
+}
+
 /** An object identifier in dotted form: `1.2.840.10045.4.3.2`. */
 export function encodeObjectIdentifier(dotted: string): Uint8Array {
   const [first, second, ...rest] = dotted.split(".").map(Number);

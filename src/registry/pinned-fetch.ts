@@ -1,18 +1,20 @@
 /**
  * `fetch` to a registry whose key is pinned.
  *
- * Two steps, because Bun's `fetch` calls `checkServerIdentity` only for certificates that it trusts already: a
- * bare TLS connection learns the certificate and compares the pin, then requests go out that trust exactly
- * that certificate, whatever names and dates it holds. Nothing secret is sent before. When the registry comes
- * back with a new certificate of the same key, it is learnt again.
+ * Two steps, because Bun's `fetch` has no hook to judge a certificate that it does not trust already: a bare TLS
+ * connection learns the certificate and compares the pin, then requests go out that trust exactly that
+ * certificate, by the one name that all of ours have. (A `checkServerIdentity` that takes any name would do, but
+ * Bun then makes a new connection for each request.) Nothing secret is sent before. When the registry comes back with
+ * a new certificate of the same key, it is learnt again.
  */
 
-import { createHash, X509Certificate } from "node:crypto";
-import { connect, type PeerCertificate } from "node:tls";
+import { X509Certificate } from "node:crypto";
+import { connect } from "node:tls";
 import { equalBytes } from "../base/bytes.ts";
-import { isMinitailError, MinitailError } from "../base/errors.ts";
+import { MinitailError } from "../base/errors.ts";
 import { type Pin, pinOfPublicKey } from "./pin.ts";
-import { errorCodeOf } from "./registry-errors.ts";
+import { isCertificateError, untrustedCertificate } from "./registry-errors.ts";
+import { CERTIFICATE_NAME } from "./tls-identity.ts";
 
 export type Fetch = (url: string, init: BunFetchRequestInit) => Promise<Response>;
 
@@ -24,9 +26,7 @@ export const ordinaryFetch: Fetch = async (url, init) => {
     return await fetch(url, init);
   } catch (error) {
     if (!isCertificateError(error)) throw error;
-    throw new MinitailError("wrong-pin", `the registry's certificate is not trusted (${errorCodeOf(error)})`, {
-      hint: "a registry with a key of its own needs its URL with #pin=...",
-    });
+    throw untrustedCertificate(error);
   }
 };
 
@@ -48,21 +48,14 @@ export function pinnedFetch(base: string, pin: Pin): Fetch {
 
   async function attempt(url: string, init: BunFetchRequestInit): Promise<Response> {
     const known = await trusted();
-    return fetch(url, {
-      ...init,
-      tls: {
-        ca: known.toString(),
-        checkServerIdentity: (_host: string, presented: PeerCertificate) =>
-          equalBytes(sha256(presented.raw), sha256(known.raw)) ? undefined : wrongPin(),
-      },
-    });
+    return fetch(url, { ...init, tls: { ca: known.toString(), serverName: CERTIFICATE_NAME } });
   }
 
   return async (url, init) => {
     try {
       return await attempt(url, init);
     } catch (error) {
-      if (!isCertificateError(error) && !isMinitailError(error, "wrong-pin")) throw error;
+      if (!isCertificateError(error)) throw error;
       certificate = undefined;
       return attempt(url, init);
     }
@@ -72,7 +65,8 @@ export function pinnedFetch(base: string, pin: Pin): Fetch {
 /** The certificate that the server at `host`:`port` proves to own, if its key is the pinned one. */
 async function learnCertificate(host: string, port: number, pin: Pin): Promise<X509Certificate> {
   const raw = await new Promise<Uint8Array>((resolve, reject) => {
-    const socket = connect({ host, port, rejectUnauthorized: false, timeout: HANDSHAKE_TIMEOUT_MS });
+    const servername = CERTIFICATE_NAME;
+    const socket = connect({ host, port, servername, rejectUnauthorized: false, timeout: HANDSHAKE_TIMEOUT_MS });
     const fail = (error: unknown) => {
       socket.destroy();
       reject(error);
@@ -93,17 +87,8 @@ async function learnCertificate(host: string, port: number, pin: Pin): Promise<X
   return certificate;
 }
 
-function sha256(bytes: Uint8Array): Uint8Array {
-  return createHash("sha256").update(bytes).digest();
-}
-
 function wrongPin(): MinitailError {
   return new MinitailError("wrong-pin", "the registry has another key than the pinned one", {
     hint: "ask for its present URL or a new join key; somebody may be posing as the registry",
   });
-}
-
-/** True for failed verification of a certificate, by the codes of OpenSSL and Node. */
-function isCertificateError(error: unknown): boolean {
-  return /CERT|UNABLE_TO_|ERR_TLS_/.test(errorCodeOf(error) ?? "");
 }

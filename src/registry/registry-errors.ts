@@ -52,6 +52,19 @@ function networkReason(cause: unknown): string {
   return (code && NETWORK_REASONS[code]) || redactErrorText(errorMessage(cause));
 }
 
+/** True for failed verification of a certificate, by the codes of OpenSSL and Node. */
+export function isCertificateError(error: unknown): boolean {
+  return /CERT|UNABLE_TO_|ERR_TLS_/.test(errorCodeOf(error) ?? "");
+}
+
+/** The error for a certificate that no authority vouches for, where no key is pinned. */
+export function untrustedCertificate(cause: unknown): MinitailError {
+  return new MinitailError("wrong-pin", `the registry's certificate is not trusted (${errorCodeOf(cause)})`, {
+    hint: "a registry with a key of its own needs its URL with #pin=...",
+    cause,
+  });
+}
+
 /** The `code` of a system or library error. */
 export function errorCodeOf(error: unknown): string | undefined {
   if (typeof error !== "object" || error === null || !("code" in error)) return undefined;

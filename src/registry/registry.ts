@@ -49,7 +49,7 @@ export interface Subscription {
 export interface Registry {
   /** For people: without token, pin, user and password. */
   readonly url: string;
-  /** Commands sent so far, repeated ones and each inside a pipeline included: hosted databases bill them. */
+  /** Commands that reached the registry, repeated ones and each inside a pipeline included: hosted databases bill them. */
   readonly commandsSent: number;
 
   ping(): Promise<void>;

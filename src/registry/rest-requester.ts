@@ -21,7 +21,7 @@ export interface RestRequesterOptions {
   readonly fetch: Fetch;
   /** Ends every request when aborted. */
   readonly signal: AbortSignal;
-  /** Told of every command each time that it is sent. */
+  /** Told of the commands of each request that was answered, or may have arrived. */
   onSent(commands: number): void;
   readonly requestTimeoutMs: number;
   readonly longestAnswerBytes: number;
@@ -54,7 +54,7 @@ export class RestRequester implements Requester {
 
   async #attempt(request: UpstashRequest): Promise<unknown> {
     const { base, display, fetch, signal, requestTimeoutMs, longestAnswerBytes } = this.#options;
-    this.#options.onSent(countCommands(request.body));
+    const commands = countCommands(request.body);
     const url = [base, ...(request.path ?? [""])].join("/");
     let status: number;
     let bytes: Uint8Array | undefined;
@@ -67,10 +67,12 @@ export class RestRequester implements Requester {
         decompress: false,
         signal: AbortSignal.any([signal, AbortSignal.timeout(requestTimeoutMs)]),
       });
+      this.#options.onSent(commands);
       status = response.status;
       bytes = await readBounded(response.body, longestAnswerBytes);
       this.upstashSyncToken = response.headers.get("upstash-sync-token") ?? this.upstashSyncToken;
     } catch (error) {
+      if (isTimeout(error)) this.#options.onSent(commands);
       throw isMinitailError(error) ? error : unreachable(display, error);
     }
     if (!bytes)

@@ -70,7 +70,6 @@ export function restSubscription(options: RestSubscriptionOptions): SubscribeOnc
 }
 
 async function openStream(options: RestSubscriptionOptions, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
-  options.onSent(1);
   const response = await options.fetch(`${options.base}/subscribe/${encodeURIComponent(options.channel)}`, {
     method: "POST",
     headers: {
@@ -84,6 +83,7 @@ async function openStream(options: RestSubscriptionOptions, signal: AbortSignal)
     timeout: false,
     signal,
   } as BunFetchRequestInit);
+  options.onSent(1);
   if (response.status === 200 && response.body) return response.body;
   const body = await readBounded(response.body, LONGEST_ERROR_BYTES);
   if (response.status >= 500) throw new Error(`HTTP status ${response.status}`);

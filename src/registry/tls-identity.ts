@@ -1,26 +1,34 @@
 /**
  * The key and the certificate of a registry that serves TLS with a key of its own.
  *
- * The certificate is only the envelope that TLS wants around the key: clients compare the pin. So it is
- * valid from 1970 to 9999 (a machine whose clock is off must still reach the registry), and its names say
- * nothing. The key may be derived from 32 bytes of a shared secret; then who knows those knows the pin.
+ * The certificate is only the envelope that TLS wants around the key: clients compare the pin. So it is valid from
+ * 1970 to 9999 (a machine whose clock is off must still reach the registry), for one fixed name. The key may be
+ * derived from 32 bytes of a shared secret; then who knows those knows the pin.
  */
 
 import { createECDH, createPrivateKey, type KeyObject, randomBytes, sign } from "node:crypto";
-import { formatBase64Url, formatHex, parseHex } from "../base/bytes.ts";
+import { formatBase64Url, formatHex, parseHex, utf8 } from "../base/bytes.ts";
 import { MinitailError } from "../base/errors.ts";
 import {
   encodeBitString,
+  encodeElement,
   encodeExplicit,
   encodeGeneralizedTime,
   encodeInteger,
   encodeObjectIdentifier,
+  encodeOctetString,
   encodeSequence,
   encodeSet,
   encodeUtcTime,
   encodeUtf8String,
 } from "./der.ts";
 import { type Pin, pinOfPublicKey } from "./pin.ts";
+
+/**
+ * The one DNS name of every certificate that we make, whatever address it is served at. Clients ask for it (SNI) and
+ * check it, because the pin is what counts and Bun keeps no connection open for names that it cannot check itself.
+ */
+export const CERTIFICATE_NAME = "registry.minitail.internal";
 
 export interface TlsIdentity {
   /** PKCS #8, PEM. Secret. */
@@ -42,6 +50,7 @@ const P256_PUBLIC_KEY = encodeSequence(
   encodeObjectIdentifier("1.2.840.10045.2.1"),
   encodeObjectIdentifier("1.2.840.10045.3.1.7"),
 );
+const SUBJECT_ALTERNATIVE_NAME = encodeObjectIdentifier("2.5.29.17");
 const COMMON_NAME = encodeObjectIdentifier("2.5.4.3");
 const VERSION_3 = new Uint8Array([2]);
 
@@ -89,7 +98,7 @@ function keyPairOfSeed(seed: Uint8Array): KeyPair {
   return { privateKey, subjectPublicKeyInfo: encodeSequence(P256_PUBLIC_KEY, encodeBitString(point)) };
 }
 
-/** RFC 5280 section 4.1, without extensions. */
+/** RFC 5280 section 4.1. */
 function encodeCertificate({ privateKey, subjectPublicKeyInfo }: KeyPair): Uint8Array {
   const name = encodeSequence(encodeSet(encodeSequence(COMMON_NAME, encodeUtf8String("minitail registry"))));
   const serial = new Uint8Array(randomBytes(SERIAL_LENGTH_BYTES));
@@ -102,9 +111,16 @@ function encodeCertificate({ privateKey, subjectPublicKeyInfo }: KeyPair): Uint8
     encodeSequence(encodeUtcTime("700101000000Z"), encodeGeneralizedTime("99991231235959Z")),
     name,
     subjectPublicKeyInfo,
+    encodeExplicit(3, encodeSequence(encodeAlternativeName(CERTIFICATE_NAME))),
   );
   const signature = new Uint8Array(sign("sha256", toBeSigned, privateKey));
   return encodeSequence(toBeSigned, ECDSA_WITH_SHA256, encodeBitString(signature));
+}
+
+/** RFC 5280 section 4.2.1.6, with one dNSName. */
+function encodeAlternativeName(dnsName: string): Uint8Array {
+  const names = encodeSequence(encodeElement(0x82, utf8(dnsName)));
+  return encodeSequence(SUBJECT_ALTERNATIVE_NAME, encodeOctetString(names));
 }
 
 /** RFC 7468. */

@@ -17,11 +17,13 @@ afterEach(async () => {
 /** A server that answers every command with "PONG" and keeps what was sent to it. */
 function pongServer(tls: TlsIdentity, port = 0, host = "127.0.0.1") {
   const authorizations: (string | null)[] = [];
+  const clientPorts: number[] = [];
   const listener: Listener = startListener({
     endpoint: parseListen(`${host}:${port}`),
     tls,
     routes: [
-      (request) => {
+      (request, connection) => {
+        clientPorts.push(connection.remotePort);
         authorizations.push(request.headers.get("authorization"));
         return Response.json([{ result: btoa("PONG") }]);
       },
@@ -30,7 +32,7 @@ function pongServer(tls: TlsIdentity, port = 0, host = "127.0.0.1") {
     log: silentLog,
   });
   closing.push(() => listener.stop());
-  return { port: listener.port, authorizations, stop: () => listener.stop() };
+  return { port: listener.port, authorizations, clientPorts, stop: () => listener.stop() };
 }
 
 function open(url: string, options: Parameters<typeof openRegistry>[1] = {}): Registry {
@@ -63,8 +65,19 @@ test("another key is wrong-pin, and gets no request", async () => {
   expect(server.authorizations).toEqual([]);
 });
 
-test("a self-signed registry without a pin is refused, and gets no request", async () => {
-  const server = pongServer(createTlsIdentity());
+test("requests share one connection", async () => {
+  const identity = createTlsIdentity();
+  const server = pongServer(identity);
+  const registry = open(formatPinnedUrl("127.0.0.1", server.port, identity.pin));
+  for (let i = 0; i < 5; i++) await registry.ping();
+  expect(new Set(server.clientPorts).size).toBe(1);
+});
+
+test("a self-signed registry without a pin is refused, and gets no request, also where the pin is known to another", async () => {
+  const identity = createTlsIdentity();
+  const server = pongServer(identity);
+  await open(formatPinnedUrl("127.0.0.1", server.port, identity.pin)).ping();
+  server.authorizations.length = 0;
   const error = await rejection(open(`https://127.0.0.1:${server.port}`).ping());
   expect(error).toMatchObject({ code: "wrong-pin", hint: expect.stringContaining("#pin=") });
   expect(server.authorizations).toEqual([]);

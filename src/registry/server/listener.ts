@@ -4,7 +4,7 @@
  */
 
 import { errorMessage, MinitailError } from "../../base/errors.ts";
-import { type Endpoint, formatAddress, formatEndpoint, parseAddress, parseEndpoint } from "../../base/ip.ts";
+import { type Endpoint, formatAddress, formatEndpoint, parseEndpoint } from "../../base/ip.ts";
 import type { Log } from "../../base/log.ts";
 import { errorCodeOf } from "../registry-errors.ts";
 import type { TlsIdentity } from "../tls-identity.ts";
@@ -13,6 +13,7 @@ import type { TlsIdentity } from "../tls-identity.ts";
 export interface Connection {
   /** The client's address as text, without port. */
   readonly remoteAddress: string;
+  readonly remotePort: number;
   /** Exempts this request from the idle timeout, for answers that stream. */
   neverIdle(): void;
 }
@@ -51,8 +52,10 @@ export function startListener(options: ListenerOptions): Listener {
       development: false,
       ...(tls ? { tls: { key: tls.keyPem, cert: tls.certificatePem } } : {}),
       async fetch(request, server) {
+        const remote = server.requestIP(request);
         const connection: Connection = {
-          remoteAddress: server.requestIP(request)?.address ?? "",
+          remoteAddress: remote?.address ?? "",
+          remotePort: remote?.port ?? 0,
           neverIdle: () => server.timeout(request, 0),
         };
         for (const route of routes) {
@@ -94,6 +97,3 @@ export function parseListen(text: string): Endpoint {
   if (endpoint) return endpoint;
   throw new MinitailError("usage", `cannot listen on ${JSON.stringify(text)}: it is not ADDR:PORT or :PORT`);
 }
-
-/** Every address of both families. */
-export const ANY_ADDRESS = parseAddress("::")!;

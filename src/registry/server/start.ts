@@ -58,7 +58,7 @@ export interface RegistryServer {
   /** `https://ADDR:PORT/#pin=...` with the address listened on; see `urlAt` when that is every address. */
   readonly url: string;
   readonly port: number;
-  /** The pin of its key; 32 zero bytes never, absent for plain HTTP. */
+  /** The pin of its key; absent for plain HTTP. */
   readonly pin: Pin | undefined;
   readonly access: TokenAccess;
   /** The URL by another name or address of this machine (`[...]` around IPv6). */
