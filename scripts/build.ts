@@ -1,0 +1,42 @@
+/**
+ * `bun run build`: dist/minitail, one executable of everything.
+ *
+ * The same tree gives the same bytes. Neither `.env` nor `bunfig.toml` of the folder that it is started from is
+ * obeyed: it runs as root.
+ */
+
+import { statSync } from "node:fs";
+import { join, relative } from "node:path";
+import { buildSelftest } from "./selftest-bundle.ts";
+import { EXECUTABLE, ensurePackages, formatBuildLogs, ROOT } from "./tree.ts";
+
+/** Builds the executable and answers its path. */
+export async function build(): Promise<string> {
+  await ensurePackages();
+  await buildSelftest();
+  const result = await Bun.build({
+    entrypoints: [join(ROOT, "src/main.ts")],
+    root: ROOT,
+    target: "bun",
+    // CommonJS, the default with bytecode, would hold the build machine's paths and start no workers.
+    format: "esm",
+    minify: true,
+    bytecode: true,
+    compile: { outfile: EXECUTABLE, autoloadDotenv: false, autoloadBunfig: false },
+    throw: false,
+  });
+  if (!result.success) throw new Error(formatBuildLogs(result.logs));
+  return EXECUTABLE;
+}
+
+if (import.meta.main) {
+  const startMs = performance.now();
+  try {
+    const path = await build();
+    const sizeMb = (statSync(path).size / 1e6).toFixed(1);
+    console.log(`${relative(process.cwd(), path)}: ${sizeMb} MB in ${Math.round(performance.now() - startMs)} ms`);
+  } catch (error) {
+    console.error(`build: ${error instanceof Error ? error.message : String(error)}`);
+    process.exit(1);
+  }
+}

@@ -1,0 +1,16 @@
+/** What a command is given besides its arguments. */
+
+import type { Log } from "../base/log.ts";
+import type { GlobalOptions } from "./global-flags.ts";
+import type { Output } from "./output.ts";
+
+export interface CommandContext {
+  readonly globals: GlobalOptions;
+  /** The flags that were given, or that the environment gave; without defaults. */
+  readonly given: ReadonlyMap<string, string | boolean>;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly output: Output;
+  readonly log: Log;
+  /** The arguments as they came, secrets and all: to hand over to a detached copy of this process. */
+  readonly rawArguments: readonly string[];
+}

@@ -1,0 +1,78 @@
+/** What commands print: lines on stdout, JSON or aligned text, colour on a terminal only. */
+
+import { writeSync } from "node:fs";
+
+const STDOUT = 1;
+const STDERR = 2;
+
+/** Writes whole lines, at once: the process may exit right after. */
+export interface Output {
+  /** Whether stdout is a terminal. */
+  readonly isTerminal: boolean;
+  line(text: string): void;
+  /** One object on one line. */
+  json(value: unknown): void;
+  /** `text` for a person to notice, where stdout is a terminal that may be coloured. */
+  colour(style: Style, text: string): string;
+}
+
+const STYLES = { bold: "1", red: "31", green: "32", yellow: "33", dim: "2" } as const;
+
+export type Style = keyof typeof STYLES;
+
+/** The output of this process. `environment` has NO_COLOR (no-color.org) and TERM. */
+export function processOutput(environment: Readonly<Record<string, string | undefined>>): Output {
+  const isTerminal = process.stdout.isTTY === true;
+  const hasColour = isTerminal && allowsColour(environment);
+  return {
+    isTerminal,
+    line: (text) => writeLine(STDOUT, text),
+    json: (value) => writeLine(STDOUT, JSON.stringify(value)),
+    colour: (style, text) => (hasColour ? `\u001b[${STYLES[style]}m${text}\u001b[0m` : text),
+  };
+}
+
+/** False where the user or the terminal wants no colour. */
+export function allowsColour(environment: Readonly<Record<string, string | undefined>>): boolean {
+  return !environment["NO_COLOR"] && environment["TERM"] !== "dumb";
+}
+
+/** A line on stderr. */
+export function writeErrorLine(text: string): void {
+  writeLine(STDERR, text);
+}
+
+function writeLine(fd: number, text: string): void {
+  let bytes = new TextEncoder().encode(`${text}\n`);
+  while (bytes.length > 0) {
+    try {
+      bytes = bytes.subarray(writeSync(fd, bytes));
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code;
+      // A pipe that its reader made non-blocking, and is full.
+      if (code === "EAGAIN") continue;
+      // Nobody reads any more, as in `minitail help | head -1`: there is nobody to tell either.
+      if (code === "EPIPE" || code === "EBADF" || code === "EIO") return;
+      throw error;
+    }
+  }
+}
+
+/** Rows as aligned columns, two spaces apart, without spaces at the end of lines. */
+export function formatTable(rows: readonly (readonly string[])[]): string[] {
+  const widths: number[] = [];
+  for (const row of rows) {
+    for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, displayWidth(cell));
+  }
+  return rows.map((row) =>
+    row
+      .map((cell, i) => cell + " ".repeat(widths[i]! - displayWidth(cell)))
+      .join("  ")
+      .trimEnd(),
+  );
+}
+
+/** Columns on a terminal: colours take none. */
+function displayWidth(text: string): number {
+  return Bun.stringWidth(text);
+}

@@ -1,0 +1,39 @@
+/** Rules on every source file that a linter does not know. */
+
+import { describe, expect, test } from "bun:test";
+import { sourceFiles, withoutComments } from "./source-files.ts";
+
+const SOURCES = sourceFiles("src", "ffi/src");
+const SCRIPTS = sourceFiles("scripts");
+const EVERYTHING = sourceFiles("src", "ffi", "test", "scripts");
+
+/** Unfinished work, and history, which git has. Spelled apart so that this file does not find itself. */
+const FORBIDDEN_WORDS = ["TO" + "DO", "FIX" + "ME", "XX" + "X:", "HA" + "CK:"];
+
+describe("source files", () => {
+  test("each begins by saying what it is", () => {
+    const silent = [...SOURCES, ...SCRIPTS].filter(({ text }) => !/^\/\*\*(\n \*)? \S/.test(text));
+    expect(silent.map((file) => file.path)).toEqual([]);
+  });
+
+  test("only the command line and scripts write to the console", () => {
+    const writers = SOURCES.filter(
+      ({ path, text }) => !path.startsWith("src/cli/") && /\bconsole\./.test(withoutComments(text)),
+    );
+    expect(writers.map((file) => file.path)).toEqual([]);
+  });
+
+  test("nothing is left to be done", () => {
+    const unfinished = EVERYTHING.flatMap(({ path, text }) =>
+      FORBIDDEN_WORDS.filter((word) => text.includes(word)).map((word) => `${path}: ${word}`),
+    );
+    expect(unfinished).toEqual([]);
+  });
+
+  test("no test is skipped, exclusive or left to be written", () => {
+    const weak = EVERYTHING.filter(({ text }) =>
+      /\b(test|describe|it)\.(skip|todo|only)\(/.test(withoutComments(text)),
+    );
+    expect(weak.map((file) => file.path)).toEqual([]);
+  });
+});
