@@ -15,9 +15,17 @@ import type { Fetch } from "./pinned-fetch.ts";
 import { unreachable } from "./registry-errors.ts";
 import { errorOfStatus } from "./rest-requester.ts";
 
-const CONNECT_TIMEOUT_MS = 15_000;
-const SILENCE_WITH_HEARTBEAT_MS = 90_000;
-const SILENCE_MS = 3_600_000;
+/** How long nothing may be heard. */
+export interface SilenceLimits {
+  /** Before the subscription is confirmed. */
+  readonly connectingMs: number;
+  /** Once the server has sent a comment. */
+  readonly heartbeatMs: number;
+  /** From a server that sends none. */
+  readonly otherwiseMs: number;
+}
+
+const SILENCE_LIMITS: SilenceLimits = { connectingMs: 15_000, heartbeatMs: 90_000, otherwiseMs: 3_600_000 };
 const LONGEST_ERROR_BYTES = 4096;
 
 export interface RestSubscriptionOptions {
@@ -26,13 +34,15 @@ export interface RestSubscriptionOptions {
   readonly token: string | undefined;
   readonly fetch: Fetch;
   readonly channel: string;
+  readonly silenceLimits?: SilenceLimits | undefined;
   onSent(commands: number): void;
 }
 
 export function restSubscription(options: RestSubscriptionOptions): SubscribeOnce {
   return async (session) => {
     const silence = new AbortController();
-    let silenceLimitMs = CONNECT_TIMEOUT_MS;
+    const limits = options.silenceLimits ?? SILENCE_LIMITS;
+    let silenceLimitMs = limits.connectingMs;
     let timer: Timer | undefined;
     const heard = () => {
       clearTimeout(timer);
@@ -43,14 +53,14 @@ export function restSubscription(options: RestSubscriptionOptions): SubscribeOnc
     const decoder = new EventStreamDecoder({
       onData(data) {
         if (data.startsWith(`subscribe,${options.channel},`)) {
-          silenceLimitMs = SILENCE_MS;
+          silenceLimitMs = limits.otherwiseMs;
           session.connected();
         }
         const prefix = `message,${options.channel},`;
         if (data.startsWith(prefix)) session.message(data.slice(prefix.length));
       },
       onComment() {
-        silenceLimitMs = SILENCE_WITH_HEARTBEAT_MS;
+        silenceLimitMs = limits.heartbeatMs;
       },
     });
     try {

@@ -8,6 +8,8 @@ export interface CommandContext {
   readonly keyspace: Keyspace;
   /** Unix milliseconds. */
   readonly nowMs: number;
+  /** Counts a text that goes into the answer, and returns it; throws when the answer becomes too large. */
+  take(text: string): string;
   /** Delivers once the request's writes are on the disk; how many subscribers there are. */
   publish(channel: string, message: string): number;
 }

@@ -90,9 +90,15 @@ export class Executor {
   #execute(commands: readonly (ResolvedCommand | RedisError)[]): Outcome[] {
     const nowMs = this.#nowMs();
     const messages: [channel: string, message: string][] = [];
+    let answerLength = 0;
     const context = {
       keyspace: this.#keyspace,
       nowMs,
+      take: (text: string) => {
+        answerLength += text.length;
+        if (answerLength > this.#limits.answerLength) throw limitExceeded("size of an answer");
+        return text;
+      },
       publish: (channel: string, message: string) => {
         messages.push([channel, message]);
         return this.#sink.subscriberCount(channel);

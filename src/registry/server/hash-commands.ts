@@ -25,15 +25,18 @@ export const HASH_COMMANDS: CommandDefinitions = {
     }
     return added;
   }),
-  hget: reads(2, 2, "first", ({ keyspace }, [key, field]) => {
+  hget: reads(2, 2, "first", ({ keyspace, take }, [key, field]) => {
     const row = keyspace.findTyped(key!, "hash");
-    return row ? valueAt(keyspace, row.id, field!) : null;
+    const value = row ? valueAt(keyspace, row.id, field!) : null;
+    return value === null ? null : take(value);
   }),
-  hgetall: reads(1, 1, "all", ({ keyspace }, [key]) => {
+  hgetall: reads(1, 1, "all", ({ keyspace, take }, [key]) => {
     const row = keyspace.findTyped(key!, "hash");
     if (!row) return [];
     const sql = "SELECT field, value FROM hashFields WHERE keyId = ? ORDER BY rowid";
-    return keyspace.rows<FieldRow>(sql, row.id).flatMap(({ field, value }) => [field, value]);
+    const flat: string[] = [];
+    for (const { field, value } of keyspace.rows<FieldRow>(sql, row.id)) flat.push(take(field), take(value));
+    return flat;
   }),
   hlen: reads(1, 1, "all", ({ keyspace }, [key]) => {
     const row = keyspace.findTyped(key!, "hash");

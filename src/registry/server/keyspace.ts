@@ -73,9 +73,9 @@ export class Keyspace {
     }
   }
 
-  /** Rows of a query; statements are prepared once. */
-  rows<Row>(sql: string, ...values: SQLQueryBindings[]): Row[] {
-    return this.#database.query<Row, SQLQueryBindings[]>(sql).all(...values);
+  /** Rows of a query, one at a time; statements are prepared once. */
+  rows<Row>(sql: string, ...values: SQLQueryBindings[]): IterableIterator<Row> {
+    return this.#database.query<Row, SQLQueryBindings[]>(sql).iterate(...values);
   }
 
   row<Row>(sql: string, ...values: SQLQueryBindings[]): Row | undefined {

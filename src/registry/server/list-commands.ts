@@ -16,7 +16,7 @@ export const LIST_COMMANDS: CommandDefinitions = {
     const row = keyspace.findTyped(key!, "list");
     return row ? lengthOf(keyspace, row.id) : 0;
   }),
-  lrange: reads(3, 3, "first", ({ keyspace }, [key, startText, stopText]) => {
+  lrange: reads(3, 3, "first", ({ keyspace, take }, [key, startText, stopText]) => {
     const start = parseInteger(startText);
     const stop = parseInteger(stopText);
     const row = keyspace.findTyped(key!, "list");
@@ -24,7 +24,9 @@ export const LIST_COMMANDS: CommandDefinitions = {
     const length = lengthOf(keyspace, row.id);
     const [first, last] = [start < 0 ? start + length : start, stop < 0 ? stop + length : stop];
     const sql = "SELECT value FROM listItems WHERE keyId = ? AND position BETWEEN ? AND ? ORDER BY position";
-    return keyspace.rows<{ value: string }>(sql, row.id, first, last).map(({ value }) => value);
+    const values: string[] = [];
+    for (const { value } of keyspace.rows<{ value: string }>(sql, row.id, first, last)) values.push(take(value));
+    return values;
   }),
 };
 

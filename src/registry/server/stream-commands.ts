@@ -94,7 +94,7 @@ function parseXadd(words: readonly string[]): XaddParameters {
 
 /** `COUNT 0` and less answer nil, as Redis does. */
 function range(
-  { keyspace }: CommandContext,
+  { keyspace, take }: CommandContext,
   key: string,
   startText: string,
   endText: string,
@@ -111,9 +111,12 @@ function range(
   const sql = `SELECT ms, sequence, fields FROM streamEntries
     WHERE keyId = ? AND (ms, sequence) >= (?, ?) AND (ms, sequence) <= (?, ?)
     ORDER BY ms ${order}, sequence ${order} LIMIT ?`;
-  return keyspace
-    .rows<EntryRow>(sql, row.id, start.ms, start.sequence, end.ms, end.sequence, count ?? -1)
-    .map((entry) => [formatStreamId(entry), JSON.parse(entry.fields) as string[]]);
+  const bounds = [start.ms, start.sequence, end.ms, end.sequence];
+  const entries: Reply[] = [];
+  for (const entry of keyspace.rows<EntryRow>(sql, row.id, ...bounds, count ?? -1)) {
+    entries.push([formatStreamId(entry), JSON.parse(take(entry.fields)) as string[]]);
+  }
+  return entries;
 }
 
 /** `-`, `+`, an id, or `(` and an id that is itself left out. */

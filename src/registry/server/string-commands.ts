@@ -6,7 +6,7 @@ import type { Keyspace } from "./keyspace.ts";
 import { invalidExpireTime, notAnInteger, RedisError, syntaxError } from "./redis-error.ts";
 
 export const STRING_COMMANDS: CommandDefinitions = {
-  get: reads(1, 1, "all", ({ keyspace }, [key]) => stringAt(keyspace, key!)),
+  get: reads(1, 1, "all", (context, [key]) => answerWith(context, key!)),
   set: writes(2, unlimited, "first", set),
   incr: writes(1, 1, "all", ({ keyspace }, [key]) => incrementBy(keyspace, key!, 1)),
   incrby: writes(2, 2, "first", ({ keyspace }, [key, step]) => incrementBy(keyspace, key!, parseInteger(step))),
@@ -17,14 +17,20 @@ function stringAt(keyspace: Keyspace, key: string): string | null {
   return row ? keyspace.row<{ value: string }>("SELECT value FROM strings WHERE keyId = ?", row.id)!.value : null;
 }
 
+function answerWith({ keyspace, take }: CommandContext, key: string): string | null {
+  const value = stringAt(keyspace, key);
+  return value === null ? null : take(value);
+}
+
 function writeValue(keyspace: Keyspace, id: number, value: string): void {
   keyspace.run("INSERT INTO strings (keyId, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2", id, value);
 }
 
 /** SET replaces a value of any type; its time to live goes unless KEEPTTL. */
-function set({ keyspace, nowMs }: CommandContext, [key, value, ...rest]: readonly string[]): Reply {
+function set(context: CommandContext, [key, value, ...rest]: readonly string[]): Reply {
+  const { keyspace, nowMs } = context;
   const options = parseSetOptions(rest, nowMs);
-  const previous = options.get ? stringAt(keyspace, key!) : null;
+  const previous = options.get ? answerWith(context, key!) : null;
   const row = keyspace.find(key!);
   if (options.condition === (row ? "nx" : "xx")) return options.get ? previous : null;
   const expiresAtMs = options.keepTtl ? (row?.expiresAtMs ?? null) : options.expiresAtMs;
