@@ -30,14 +30,17 @@ export const ordinaryFetch: Fetch = async (url, init) => {
   }
 };
 
-/** `fetch` for the origin of `base` alone, which throws `wrong-pin` unless the server holds the pinned key. */
-export function pinnedFetch(base: string, pin: Pin): Fetch {
+/**
+ * `fetch` for the origin of `base` alone, which throws `wrong-pin` unless the server holds the pinned key. `closing`
+ * ends a handshake under way.
+ */
+export function pinnedFetch(base: string, pin: Pin, closing: AbortSignal): Fetch {
   const { hostname, port } = new URL(base);
   const host = hostname.replace(/^\[|\]$/g, "");
   let certificate: Promise<X509Certificate> | undefined;
 
   async function trusted(): Promise<X509Certificate> {
-    certificate ??= learnCertificate(host, Number(port || 443), pin);
+    certificate ??= learnCertificate(host, Number(port || 443), pin, closing);
     try {
       return await certificate;
     } catch (error) {
@@ -47,7 +50,7 @@ export function pinnedFetch(base: string, pin: Pin): Fetch {
   }
 
   async function attempt(url: string, init: BunFetchRequestInit): Promise<Response> {
-    const known = await trusted();
+    const known = await unlessAborted(trusted(), init.signal);
     return fetch(url, { ...init, tls: { ca: known.toString(), serverName: CERTIFICATE_NAME } });
   }
 
@@ -63,10 +66,11 @@ export function pinnedFetch(base: string, pin: Pin): Fetch {
 }
 
 /** The certificate that the server at `host`:`port` proves to own, if its key is the pinned one. */
-async function learnCertificate(host: string, port: number, pin: Pin): Promise<X509Certificate> {
+async function learnCertificate(host: string, port: number, pin: Pin, closing: AbortSignal): Promise<X509Certificate> {
+  const limit = AbortSignal.any([closing, AbortSignal.timeout(HANDSHAKE_TIMEOUT_MS)]);
   const raw = await new Promise<Uint8Array>((resolve, reject) => {
     const servername = CERTIFICATE_NAME;
-    const socket = connect({ host, port, servername, rejectUnauthorized: false, timeout: HANDSHAKE_TIMEOUT_MS });
+    const socket = connect({ host, port, servername, rejectUnauthorized: false });
     const fail = (error: unknown) => {
       socket.destroy();
       reject(error);
@@ -77,7 +81,7 @@ async function learnCertificate(host: string, port: number, pin: Pin): Promise<X
       socket.destroy();
       resolve(presented);
     });
-    socket.once("timeout", () => fail(Object.assign(new Error("no TLS handshake in time"), { code: "ETIMEDOUT" })));
+    limit.addEventListener("abort", () => fail(limit.reason));
     socket.once("error", fail);
     socket.once("close", () => fail(Object.assign(new Error("closed during the handshake"), { code: "ECONNRESET" })));
   });
@@ -85,6 +89,19 @@ async function learnCertificate(host: string, port: number, pin: Pin): Promise<X
   const publicKey = new Uint8Array(certificate.publicKey.export({ type: "spki", format: "der" }));
   if (!equalBytes(pinOfPublicKey(publicKey), pin)) throw wrongPin();
   return certificate;
+}
+
+/** What `promise` settles to, or the reason of `signal` if that is aborted before. */
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | null | undefined): Promise<T> {
+  if (!signal) return promise;
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const onAbort = () => reject(signal.reason);
+  signal.addEventListener("abort", onAbort);
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
 }
 
 function wrongPin(): MinitailError {

@@ -41,7 +41,7 @@ export class RestRegistry extends CommandVerbs {
     this.url = url.display;
     this.#base = url.base;
     this.#token = options.token;
-    this.#fetch = url.pin ? pinnedFetch(url.base, url.pin) : ordinaryFetch;
+    this.#fetch = url.pin ? pinnedFetch(url.base, url.pin, this.#closing.signal) : ordinaryFetch;
     const requester = new RestRequester({
       base: url.base,
       display: url.display,

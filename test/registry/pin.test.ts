@@ -7,7 +7,7 @@ import type { Registry } from "../../src/registry/registry.ts";
 import { type Listener, parseListen, startListener } from "../../src/registry/server/listener.ts";
 import { createTlsIdentity, type TlsIdentity } from "../../src/registry/tls-identity.ts";
 import { formatPinnedUrl } from "../../src/registry/url.ts";
-import { rejection } from "./until.ts";
+import { rejection, until } from "./until.ts";
 
 const closing: (() => unknown)[] = [];
 afterEach(async () => {
@@ -95,6 +95,33 @@ test("a known registry that comes back with another key is refused, and with a n
   await impostor.stop();
   pongServer(createTlsIdentity(new Uint8Array(32).fill(1)), first.port);
   await registry.ping();
+});
+
+test("a server that never answers the handshake: requests end in time, and closing ends it at once", async () => {
+  let connections = 0;
+  const server = Bun.listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    socket: {
+      open() {
+        connections++;
+      },
+      close() {
+        connections--;
+      },
+      data() {},
+    },
+  });
+  closing.push(() => server.stop(true));
+  const registry = open(formatPinnedUrl("127.0.0.1", server.port, createTlsIdentity().pin), { requestTimeoutMs: 50 });
+  expect(await rejection(registry.ping())).toMatchObject({ code: "registry-unreachable" });
+  const waiting = open(formatPinnedUrl("127.0.0.1", server.port, createTlsIdentity().pin));
+  const ping = rejection(waiting.ping());
+  await until("it connected", () => connections === 2);
+  waiting.close();
+  expect(await ping).toMatchObject({ code: "registry-unreachable" });
+  registry.close();
+  await until("both connections are closed", () => connections === 0);
 });
 
 test("what is no TLS server is unreachable, and is not told the token", async () => {
