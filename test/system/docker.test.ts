@@ -9,6 +9,7 @@ import { ComposeProject } from "../docker/project.ts";
 
 const BUILD_LIMIT_MS = 900_000;
 const STEP_LIMIT_MS = 240_000;
+const SELFTEST_LIMIT_MS = 180_000;
 const SERVER_ADDRESS = "10.11.12.1";
 const CLIENT_ADDRESS = "10.11.12.2";
 
@@ -42,6 +43,19 @@ describe("docker compose", () => {
     const programs = await project.exec("client", ["sh", "-c", "command -v bun wg wg-quick wireguard-go ip; true"]);
     expect(programs.stdout).toBe("");
   });
+
+  test(
+    "the tests inside the executable pass in a container that has nothing else, and no IPv6 either",
+    async () => {
+      const { status, stdout, stderr } = await engine.docker(
+        ["run", "--rm", "minitail", "selftest"],
+        SELFTEST_LIMIT_MS,
+      );
+      if (status !== 0) throw new Error(stderr);
+      expect(stdout.trim().split("\n").at(-1)).toMatch(/^\d+ passed, 0 failed$/);
+    },
+    STEP_LIMIT_MS,
+  );
 
   test("the secret is random, and in no process list or log", async () => {
     const secret = (await project.exec("server", ["cat", "/secret/mesh"])).stdout.trim();
