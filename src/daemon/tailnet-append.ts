@@ -1,0 +1,51 @@
+/**
+ * Appending to the chain when others do the same: read, sign on the head, push, and read whether it
+ * stands. Whoever lost reads again, signs again on the new head, and waits a little longer each time.
+ */
+
+import { MinitailError } from "../base/errors.ts";
+import type { Chain } from "../trust/chain.ts";
+import type { ChainList, Proposal } from "./tailnet-chain-list.ts";
+import { delay, randomFraction, type TailnetContext } from "./tailnet-context.ts";
+
+const WAIT_STEP_MS = 20;
+const LONGEST_WAIT_MS = 1000;
+const LIMIT_MS = 120_000;
+
+/**
+ * What to append to this chain (`undefined`: the list has no genesis yet), `undefined` when all that
+ * was wanted stands in it. Throws where it can never stand: the key is used up, the pool exhausted.
+ */
+export type Propose = (chain: Chain | undefined) => Proposal | undefined;
+
+/** Resolves once `propose` has nothing more to say. Throws what it throws, what the registry throws, and `timeout`. */
+export async function appendToChain(
+  list: ChainList,
+  context: Pick<TailnetContext, "clock" | "random">,
+  propose: Propose,
+): Promise<void> {
+  const { clock, random } = context;
+  const deadlineMs = clock.monotonicMs() + LIMIT_MS;
+  for (let lost = 0; ; lost++) {
+    if (lost > 0) await delay(clock, randomFraction(random) * Math.min(WAIT_STEP_MS * lost, LONGEST_WAIT_MS));
+    await list.read();
+    refuseLaterVersion(list);
+    const proposal = propose(list.chain);
+    if (!proposal) return;
+    if (clock.monotonicMs() > deadlineMs) {
+      throw new MinitailError("timeout", "the registry takes statements but does not give them back", {
+        hint: "try again; if it stays, the registry loses or reorders writes",
+      });
+    }
+    await list.push(proposal);
+    await list.read();
+    if (!propose(list.chain)) return;
+  }
+}
+
+function refuseLaterVersion(list: ChainList): void {
+  if (list.stoppedAt === undefined) return;
+  throw new MinitailError("invalid", `statement ${list.stoppedAt} of this tailnet needs a newer minitail`, {
+    hint: "update minitail on this machine",
+  });
+}

@@ -1,0 +1,172 @@
+/**
+ * The chain as it lies in the registry: a list that is read on from where it was left, and appended to.
+ *
+ * Each read takes the last entry known once more. If something else stands there, the list was cut,
+ * emptied or replaced: it is read again from its start, what was verified before stays verified, and
+ * `missingStatements` names what the list has lost.
+ */
+
+import { equalBytes, formatBase64Url, parseBase64Url } from "../base/bytes.ts";
+import type { RandomSource } from "../crypto/random.ts";
+import type { Command, Registry } from "../registry/registry.ts";
+import type { Chain } from "../trust/chain.ts";
+import { ChainReader } from "../trust/chain-reader.ts";
+import { epochRecipientTag, sealEpochBox } from "../trust/epoch.ts";
+import type { TailnetId } from "../trust/identity.ts";
+import { type NetworkKeys, openSeal, seal } from "../trust/seal.ts";
+import { decodeStatement, statementHash } from "../trust/statement.ts";
+import { formatHint, type TailnetKeys, tailnetKeys } from "./tailnet-keys.ts";
+
+const BATCH_ENTRIES = 256;
+/** One read ends after as many batches, however long the list is; the next read goes on. */
+const MOST_BATCHES = 512;
+
+export interface ChainListOptions {
+  readonly registry: Registry;
+  readonly tailnetId: TailnetId;
+  readonly networkKeys: NetworkKeys;
+  /** What goes into the boxes of newcomers beside the network key. */
+  readonly registryToken: string;
+  readonly random: RandomSource;
+  /** Our own copy, where there is one. */
+  readonly chain?: Chain | undefined;
+}
+
+/** Statements for the end of the list, and for whom the network key goes into a box. */
+export interface Proposal {
+  readonly statements: readonly Uint8Array[];
+  /** Seal keys. */
+  readonly boxesFor: readonly Uint8Array[];
+}
+
+export class ChainList {
+  readonly #options: ChainListOptions;
+  readonly #keys: TailnetKeys;
+  readonly #reader: ChainReader;
+  /** How many entries of the list were read, and the last of them. */
+  #position = 0;
+  #lastEntry: string | undefined;
+  /** Numbers of the chain's statements that were seen in the list. */
+  readonly #inList = new Set<number>();
+  #reading: Promise<unknown> = Promise.resolve();
+  #wasReplaced = false;
+
+  constructor(options: ChainListOptions) {
+    this.#options = options;
+    this.#keys = tailnetKeys(options.tailnetId);
+    this.#reader = new ChainReader(options.tailnetId, options.chain);
+  }
+
+  /** `undefined` until the genesis was read. */
+  get chain(): Chain | undefined {
+    return this.#reader.chain;
+  }
+
+  /** The number of a statement that needs a newer version. */
+  get stoppedAt(): number | undefined {
+    return this.#reader.stoppedAt;
+  }
+
+  /** True once the list was found cut, emptied or replaced. */
+  get wasReplaced(): boolean {
+    return this.#wasReplaced;
+  }
+
+  /** Reads what is new; true if the chain grew. Reads follow each other, whoever asks. */
+  read(): Promise<boolean> {
+    const reading = this.#reading.then(() => this.#readOn());
+    this.#reading = reading.catch(() => {});
+    return reading;
+  }
+
+  /** Appends to the list; whether it counts is what a read says. */
+  async push(proposal: Proposal): Promise<void> {
+    const { statements, boxesFor } = proposal;
+    const { registry } = this.#options;
+    const [first, ...rest] = statements.map((bytes) => this.#sealStatement(bytes));
+    const commands: Command[] = boxesFor.map((sealKey) => this.#boxCommand(sealKey));
+    if (first !== undefined) commands.push(["RPUSH", this.#keys.chain, first, ...rest]);
+    commands.push(["PUBLISH", this.#keys.channel, formatHint({ kind: "chain" })]);
+    await registry.transaction(commands);
+  }
+
+  /** True if the list has not all that our copy has, as far as it was read. */
+  get lacksStatements(): boolean {
+    return this.#inList.size < (this.chain?.statements.length ?? 0);
+  }
+
+  /** The statements of our copy that the list has not, as far as it was read. */
+  missingStatements(): Uint8Array[] {
+    return (this.chain?.statements ?? []).filter((_, number) => !this.#inList.has(number));
+  }
+
+  /** Of these seal keys, those for which the newest epoch has no box. */
+  async missingBoxes(sealKeys: readonly Uint8Array[]): Promise<Uint8Array[]> {
+    const { registry, tailnetId, networkKeys } = this.#options;
+    const { epoch } = newestNetworkKey(networkKeys);
+    const boxes = await registry.hgetall(this.#keys.epoch(epoch));
+    return sealKeys.filter((sealKey) => !boxes.has(epochRecipientTag(tailnetId, epoch, sealKey)));
+  }
+
+  async #readOn(): Promise<boolean> {
+    const numberBefore = this.chain?.head.number;
+    for (let batch = 0; batch < MOST_BATCHES; batch++) {
+      const start = Math.max(0, this.#position - 1);
+      const entries = await this.#options.registry.lrange(this.#keys.chain, start, start + BATCH_ENTRIES - 1);
+      if (this.#position > 0 && entries[0] !== this.#lastEntry) {
+        this.#startOver();
+        continue;
+      }
+      const news = this.#position > 0 ? entries.slice(1) : entries;
+      for (const entry of news) this.#take(entry);
+      if (entries.length < BATCH_ENTRIES) break;
+    }
+    return this.chain?.head.number !== numberBefore;
+  }
+
+  #startOver(): void {
+    this.#wasReplaced = true;
+    this.#position = 0;
+    this.#lastEntry = undefined;
+    this.#inList.clear();
+  }
+
+  #take(entry: string): void {
+    this.#position++;
+    this.#lastEntry = entry;
+    const sealed = parseBase64Url(entry);
+    const as = { kind: "statement", tailnetId: this.#options.tailnetId } as const;
+    const bytes = sealed && openSeal(sealed, as, this.#options.networkKeys);
+    if (!bytes) return;
+    const accepted = this.#reader.offer(bytes);
+    for (const { number } of accepted) this.#inList.add(number);
+    if (accepted.length === 0) this.#noteKnown(bytes);
+  }
+
+  /** Notes a statement of our copy that the list has too. */
+  #noteKnown(bytes: Uint8Array): void {
+    const statement = decodeStatement(bytes);
+    const hash = statement && this.chain?.hashAt(statement.number);
+    if (hash && equalBytes(statementHash(this.#options.tailnetId, statement), hash)) this.#inList.add(statement.number);
+  }
+
+  #sealStatement(bytes: Uint8Array): string {
+    const as = { kind: "statement", tailnetId: this.#options.tailnetId } as const;
+    return formatBase64Url(seal(bytes, as, newestNetworkKey(this.#options.networkKeys), this.#options.random));
+  }
+
+  #boxCommand(sealKey: Uint8Array): Command {
+    const { tailnetId, registryToken, random } = this.#options;
+    const networkKey = newestNetworkKey(this.#options.networkKeys);
+    const box = sealEpochBox({ networkKey, registryToken }, tailnetId, sealKey, random);
+    const tag = epochRecipientTag(tailnetId, networkKey.epoch, sealKey);
+    return ["HSET", this.#keys.epoch(networkKey.epoch), tag, formatBase64Url(box)];
+  }
+}
+
+/** The key of the newest epoch: it seals all that is written now. A member has at least one. */
+export function newestNetworkKey(networkKeys: NetworkKeys): { readonly epoch: number; readonly key: Uint8Array } {
+  const newest = networkKeys.get(Math.max(...networkKeys.keys()));
+  if (!newest) throw new RangeError("no network key");
+  return newest;
+}

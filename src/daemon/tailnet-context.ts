@@ -1,0 +1,30 @@
+/** What every part of a tailnet's membership works with. */
+
+import type { Clock } from "../base/clock.ts";
+import type { Log } from "../base/log.ts";
+import type { RandomSource } from "../crypto/random.ts";
+import type { Registry } from "../registry/registry.ts";
+import type { MachineIdentity } from "../trust/identity.ts";
+import type { TailnetStore } from "./tailnet-store.ts";
+
+export interface TailnetContext {
+  readonly registry: Registry;
+  readonly store: TailnetStore;
+  readonly identity: MachineIdentity;
+  readonly clock: Clock;
+  readonly random: RandomSource;
+  readonly log: Log;
+}
+
+/** Resolves after `delayMs`. */
+export function delay(clock: Clock, delayMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    clock.after(delayMs, resolve);
+  });
+}
+
+/** A random number of 0 to 1, 1 excluded, for spreading what many would do at once. */
+export function randomFraction(random: RandomSource): number {
+  const [high, low] = random(2);
+  return (high! * 256 + low!) / 65536;
+}

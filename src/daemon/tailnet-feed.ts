@@ -1,0 +1,158 @@
+/**
+ * When the registry is read: at the start, when the channel says that something changed, when the
+ * subscription comes back, and now and then in case nobody said so. What fails is tried again, a little
+ * later each time.
+ */
+
+import type { Clock, Timer } from "../base/clock.ts";
+import { errorMessage } from "../base/errors.ts";
+import type { Log } from "../base/log.ts";
+import type { RandomSource } from "../crypto/random.ts";
+import type { Registry, Subscription } from "../registry/registry.ts";
+import type { NodeId } from "../trust/identity.ts";
+import { randomFraction } from "./tailnet-context.ts";
+import { parseHint } from "./tailnet-keys.ts";
+
+/** What to read. `changed` records are those that the log names. */
+export interface SyncScope {
+  readonly chain: boolean;
+  readonly records: "changed" | ReadonlySet<NodeId>;
+}
+
+export const WHOLE_SCOPE: SyncScope = { chain: true, records: "changed" };
+
+/** Commands cost money: with two a poll, an idle node stays below 100 a day. */
+const POLL_MS = 40 * 60_000;
+/** Without a subscription nothing else brings news. */
+const UNSUBSCRIBED_POLL_MS = 60_000;
+/** Polls are spread over half as much time again. */
+const POLL_JITTER = 0.5;
+const FIRST_RETRY_MS = 500;
+const LONGEST_RETRY_MS = 60_000;
+
+export interface FeedOptions {
+  readonly registry: Registry;
+  readonly channel: string;
+  readonly clock: Clock;
+  readonly random: RandomSource;
+  readonly log: Log;
+  sync(scope: SyncScope): Promise<void>;
+}
+
+export class TailnetFeed {
+  readonly #options: FeedOptions;
+  #subscription: Subscription | undefined;
+  #connected = false;
+  #wanted: SyncScope | undefined;
+  #running = false;
+  #failures = 0;
+  #failure: unknown;
+  #retry: Timer | undefined;
+  #poll: Timer | undefined;
+  #stopped = false;
+
+  constructor(options: FeedOptions) {
+    this.#options = options;
+  }
+
+  get connected(): boolean {
+    return this.#connected;
+  }
+
+  start(): void {
+    const { registry, channel } = this.#options;
+    this.#subscription = registry.subscribe(channel, {
+      onMessage: (text) => this.request(scopeOfMessage(text)),
+      onConnected: () => this.#handleConnected(true),
+      onDisconnected: () => this.#handleConnected(false),
+    });
+    this.request(WHOLE_SCOPE);
+    this.#schedulePoll();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#connected = false;
+    this.#subscription?.close();
+    this.#retry?.cancel();
+    this.#poll?.cancel();
+  }
+
+  /** Why reading fails since it last succeeded. */
+  get failure(): unknown {
+    return this.#failure;
+  }
+
+  /** Reads this as soon as what is being read was read; requests made meanwhile, or before the start, become one. */
+  request(scope: SyncScope): void {
+    this.#wanted = mergeScopes(this.#wanted, scope);
+    if (this.#subscription && !this.#running && !this.#retry && !this.#stopped) void this.#run();
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true;
+    while (this.#wanted && !this.#stopped && !this.#retry) {
+      const scope = this.#wanted;
+      this.#wanted = undefined;
+      try {
+        await this.#options.sync(scope);
+        this.#failures = 0;
+        this.#failure = undefined;
+      } catch (error) {
+        this.#wanted = mergeScopes(this.#wanted, scope);
+        this.#scheduleRetry(error);
+      }
+    }
+    this.#running = false;
+  }
+
+  #scheduleRetry(error: unknown): void {
+    const { clock, random, log } = this.#options;
+    if (this.#stopped) return;
+    this.#failure = error;
+    if (this.#failures === 0) log.warn(`reading the registry: ${errorMessage(error)}`);
+    const longestMs = Math.min(FIRST_RETRY_MS * 2 ** this.#failures++, LONGEST_RETRY_MS);
+    this.#retry = clock.after(longestMs * (0.5 + 0.5 * randomFraction(random)), () => this.#retryNow());
+  }
+
+  #retryNow(): void {
+    this.#retry?.cancel();
+    this.#retry = undefined;
+    if (!this.#running && !this.#stopped) void this.#run();
+  }
+
+  #handleConnected(connected: boolean): void {
+    const wasConnected = this.#connected;
+    this.#connected = connected;
+    if (connected) {
+      this.request(WHOLE_SCOPE);
+      this.#retryNow();
+    }
+    if (connected !== wasConnected) this.#schedulePoll();
+  }
+
+  #schedulePoll(): void {
+    const { clock, random } = this.#options;
+    this.#poll?.cancel();
+    if (this.#stopped) return;
+    const shortestMs = this.#connected ? POLL_MS : UNSUBSCRIBED_POLL_MS;
+    this.#poll = clock.after(shortestMs * (1 + POLL_JITTER * randomFraction(random)), () => {
+      this.request(WHOLE_SCOPE);
+      this.#schedulePoll();
+    });
+  }
+}
+
+/** What a message of the channel makes us read. A message of a later version may mean anything. */
+export function scopeOfMessage(text: string): SyncScope {
+  const hint = parseHint(text);
+  if (!hint) return WHOLE_SCOPE;
+  if (hint.kind === "chain") return { chain: true, records: new Set() };
+  return { chain: false, records: new Set([hint.nodeId]) };
+}
+
+export function mergeScopes(a: SyncScope | undefined, b: SyncScope): SyncScope {
+  if (!a) return b;
+  const records = a.records === "changed" || b.records === "changed" ? "changed" : a.records.union(b.records);
+  return { chain: a.chain || b.chain, records };
+}

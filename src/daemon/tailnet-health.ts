@@ -1,0 +1,71 @@
+/** What `status` warns of about the tailnet as a member sees it. */
+
+import { errorMessage, isMinitailError } from "../base/errors.ts";
+import { type ChainState, signerOf } from "../trust/chain-state.ts";
+import type { HealthItem } from "./api.ts";
+import { clockBehindMs, formatSpan } from "./tailnet-clock.ts";
+
+export interface TailnetHealthInput {
+  readonly state: ChainState;
+  readonly stoppedAt: number | undefined;
+  readonly identityUsedTwice: boolean;
+  readonly registryLostData: boolean;
+  /** Why the registry cannot be read now. */
+  readonly failure: unknown;
+  /** The shared secret makes signers of all who know it. */
+  readonly hasSecretSigner: boolean;
+}
+
+export function tailnetHealth(input: TailnetHealthInput, nowMs: number): HealthItem[] {
+  const { state } = input;
+  const items: HealthItem[] = [];
+  if (input.stoppedAt !== undefined) {
+    items.push({
+      code: "newer-version-needed",
+      message: `statement ${input.stoppedAt} of the chain needs a newer minitail; nothing after it is known here`,
+      hint: "update minitail on this machine",
+    });
+  }
+  if (input.identityUsedTwice) {
+    items.push({
+      code: "identity-used-twice",
+      message: "the registry holds a record with this machine's signature that it did not write",
+      hint: "a copy of its state directory runs elsewhere: remove that machine's copy and let it join by itself",
+    });
+  }
+  if (input.registryLostData) {
+    items.push({
+      code: "registry-lost-data",
+      message: "the registry lost or replaced statements; it was filled again from the members' copies",
+      hint: "find out whether it was restored from a backup",
+    });
+  }
+  if (input.failure !== undefined) {
+    items.push({
+      code: isMinitailError(input.failure) ? input.failure.code : "internal",
+      message: errorMessage(input.failure),
+      hint: (isMinitailError(input.failure) && input.failure.hint) || "what is known already goes on working",
+    });
+  }
+  const behindMs = clockBehindMs(state, nowMs);
+  if (behindMs > 0) {
+    items.push({
+      code: "clock-off",
+      message: `this machine's clock is ${formatSpan(behindMs)} behind the tailnet's`,
+      hint: "set the clock",
+    });
+  }
+  if (!input.hasSecretSigner && state.members.size > 1 && memberSigners(state).length === 1) {
+    items.push({
+      code: "one-signer",
+      message: `only ${memberSigners(state)[0]} can admit and remove machines: if it is lost, nobody can`,
+      hint: "make another machine a signer with minitail lock add NAME",
+    });
+  }
+  return items;
+}
+
+/** The names of the members who are signers. */
+export function memberSigners(state: ChainState): string[] {
+  return [...state.members.values()].filter(({ machineKey }) => signerOf(state, machineKey)).map(({ name }) => name);
+}

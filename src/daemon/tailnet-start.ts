@@ -1,0 +1,223 @@
+/**
+ * How a machine becomes a member: it makes a tailnet, joins one by a join key or by the shared secret,
+ * or opens the one that it belongs to already. Each may be tried again after it failed half-way.
+ */
+
+import { parseBase64Url } from "../base/bytes.ts";
+import { MinitailError } from "../base/errors.ts";
+import { type IpAddress, type IpPrefix, ipv4ToNumber } from "../base/ip.ts";
+import { Chain } from "../trust/chain.ts";
+import { type AdmittedJoinKey, type ChainState, isLiveJoinKey } from "../trust/chain-state.ts";
+import { type EpochSecret, epochRecipientTag, isNetworkKeyOf, openEpochBox } from "../trust/epoch.ts";
+import { type NodeId, nodeIdOf } from "../trust/identity.ts";
+import { type JoinKey, type JoinKeyPairs, joinKeyIdOf, joinKeyPairs } from "../trust/join-key.ts";
+import { normalizeName, pickName } from "../trust/name.ts";
+import { pickAddress } from "../trust/pool.ts";
+import { generateNetworkKey, networkKeyHash } from "../trust/seal.ts";
+import type { SharedSecretKeys } from "../trust/secret.ts";
+import { signGenesis } from "../trust/statement.ts";
+import { type AdmissionTerms, type JoinBody, NO_TERMS } from "../trust/statement-body.ts";
+import { Tailnet } from "./tailnet.ts";
+import { appendToChain } from "./tailnet-append.ts";
+import { ChainList } from "./tailnet-chain-list.ts";
+import { formatSpan, judgedTimeMs, refuseClockOff } from "./tailnet-clock.ts";
+import type { TailnetContext } from "./tailnet-context.ts";
+import { tailnetKeys } from "./tailnet-keys.ts";
+import { loadChain, loadMembership, loadRecords, type Membership, saveChain, saveMembership } from "./tailnet-store.ts";
+
+const FIRST_EPOCH = 0;
+
+export interface NewTailnet {
+  readonly pool: readonly IpPrefix[];
+  /** What the machine calls itself; it becomes a name. */
+  readonly name: string;
+  /** What the first machine is a member as. */
+  readonly terms?: AdmissionTerms;
+  /** What the embedded registry takes, for the boxes of newcomers; empty where the registry is not ours. */
+  readonly registryToken: string;
+}
+
+/** The tailnet that this machine belongs to by what is on disk; `undefined` where it belongs to none. Needs no registry. */
+export function openTailnet(context: TailnetContext): Tailnet | undefined {
+  const membership = loadMembership(context.store);
+  const chain = membership && loadChain(context.store);
+  if (!chain?.state.members.has(selfIdOf(context))) return undefined;
+  return new Tailnet(context, membership!, chain, loadRecords(context.store));
+}
+
+/** Makes a tailnet whose first machine and signer is this one. It is on disk before it is in the registry. */
+export async function createTailnet(context: TailnetContext, options: NewTailnet): Promise<Tailnet> {
+  const { identity, random, clock } = context;
+  const networkKey = generateNetworkKey(FIRST_EPOCH, random);
+  const signer = identity.machineKey;
+  const chain = Chain.fromGenesis(signGenesis(signer, networkKeyHash(networkKey.key)))!;
+  appendOwn(chain, chain.sign({ kind: "pool", prefixes: options.pool }, clock.nowMs(), signer));
+  const join = joinBody(context, chain.state, options.name, options.terms ?? NO_TERMS);
+  appendOwn(chain, chain.sign(join, clock.nowMs(), signer, identity.machineKey));
+  const membership: Membership = {
+    tailnetId: chain.tailnetId,
+    networkKeys: new Map([[FIRST_EPOCH, networkKey]]),
+    registryToken: options.registryToken,
+    secretSigner: undefined,
+  };
+  const tailnet = becomeMember(context, membership, chain);
+  const list = listOf(context, membership);
+  await list.push({ statements: chain.statements, boxesFor: [identity.sealKey.publicKey] });
+  await tailnet.sync();
+  return tailnet;
+}
+
+/** Joins by a join key. Throws `join-key-unknown`, `join-key-used`, `join-key-expired`, `pool-exhausted` or `clock-off`. */
+export async function joinTailnet(context: TailnetContext, joinKey: JoinKey, name: string): Promise<Tailnet> {
+  const { identity, clock } = context;
+  const pairs = joinKeyPairs(joinKey.seed);
+  const secret = await openJoinKeyBox(context, joinKey, pairs);
+  const membership: Membership = {
+    tailnetId: joinKey.tailnetId,
+    networkKeys: new Map([[secret.networkKey.epoch, secret.networkKey]]),
+    registryToken: secret.registryToken,
+    secretSigner: undefined,
+  };
+  const list = listOf(context, membership);
+  const selfId = selfIdOf(context);
+  await appendToChain(list, context, (chain) => {
+    if (!chain || !isNetworkKeyOf(secret.networkKey, chain.state.networkKeyHash)) throw unknownTailnet();
+    if (!chain.contains(joinKey.head)) throw staleChain();
+    if (chain.state.members.has(selfId)) return undefined;
+    refuseClockOff(chain.state, clock.nowMs());
+    refuseUnusable(chain.state, chain.state.joinKeys.get(joinKeyIdOf(pairs.signing.publicKey)), clock.nowMs());
+    const body = joinBody(context, chain.state, name, NO_TERMS);
+    return {
+      statements: [chain.sign(body, clock.nowMs(), pairs.signing, identity.machineKey)],
+      boxesFor: [identity.sealKey.publicKey],
+    };
+  });
+  return becomeMember(context, membership, list.chain!);
+}
+
+/** Joins the tailnet of the shared secret, or makes it where the registry has none. */
+export async function joinBySecret(
+  context: TailnetContext,
+  keys: SharedSecretKeys,
+  options: Pick<NewTailnet, "pool" | "name">,
+): Promise<Tailnet> {
+  const { identity, clock } = context;
+  const genesis = signGenesis(keys.signer, networkKeyHash(keys.networkKey.key));
+  const membership: Membership = {
+    tailnetId: Chain.fromGenesis(genesis)!.tailnetId,
+    networkKeys: new Map([[FIRST_EPOCH, keys.networkKey]]),
+    registryToken: keys.registryToken,
+    secretSigner: keys.signer,
+  };
+  const list = listOf(context, membership);
+  const selfId = selfIdOf(context);
+  await appendToChain(list, context, (chain) => {
+    if (chain?.state.members.has(selfId)) return undefined;
+    if (chain) refuseClockOff(chain.state, clock.nowMs());
+    const draft = copyOf(chain) ?? Chain.fromGenesis(genesis)!;
+    if (draft.state.pool.length === 0) {
+      appendOwn(draft, draft.sign({ kind: "pool", prefixes: options.pool }, clock.nowMs(), keys.signer));
+    }
+    const body = joinBody(context, draft.state, options.name, NO_TERMS);
+    appendOwn(draft, draft.sign(body, clock.nowMs(), keys.signer, identity.machineKey));
+    const statements = draft.statements.slice(chain?.statements.length ?? 0);
+    return { statements, boxesFor: [identity.sealKey.publicKey] };
+  });
+  return becomeMember(context, membership, list.chain!);
+}
+
+function selfIdOf(context: TailnetContext): NodeId {
+  return nodeIdOf(context.identity.machineKey.publicKey);
+}
+
+function listOf(context: TailnetContext, membership: Membership): ChainList {
+  const { registry, random } = context;
+  return new ChainList({ registry, random, ...membership });
+}
+
+/** Stores what makes this machine a member. */
+function becomeMember(context: TailnetContext, membership: Membership, chain: Chain): Tailnet {
+  saveMembership(context.store, membership);
+  saveChain(context.store, chain);
+  return new Tailnet(context, membership, chain, loadRecords(context.store));
+}
+
+/** The join of this machine with a free address and name. */
+function joinBody(context: TailnetContext, state: ChainState, name: string, terms: AdmissionTerms): JoinBody {
+  const { machineKey, sealKey } = context.identity;
+  return {
+    kind: "join",
+    machineKey: machineKey.publicKey,
+    sealKey: sealKey.publicKey,
+    address: freeAddress(state),
+    name: pickName(normalizeName(name), (candidate) => state.names.has(candidate)),
+    terms,
+  };
+}
+
+function freeAddress(state: ChainState): IpAddress {
+  const address = pickAddress(state.pool, (candidate) => state.addresses.has(ipv4ToNumber(candidate)));
+  if (address) return address;
+  throw new MinitailError("pool-exhausted", "all addresses of the tailnet's pool are taken", {
+    hint: "remove machines that are gone, or make a tailnet with a larger --pool",
+  });
+}
+
+async function openJoinKeyBox(context: TailnetContext, joinKey: JoinKey, pairs: JoinKeyPairs): Promise<EpochSecret> {
+  const { tailnetId } = joinKey;
+  const keys = tailnetKeys(tailnetId);
+  const tag = epochRecipientTag(tailnetId, FIRST_EPOCH, pairs.seal.publicKey);
+  const text = await context.registry.hget(keys.epoch(FIRST_EPOCH), tag);
+  const box = text === undefined ? undefined : parseBase64Url(text);
+  const secret = box && openEpochBox(box, tailnetId, FIRST_EPOCH, pairs.seal);
+  if (secret) return secret;
+  if ((await context.registry.llen(keys.chain)) === 0) throw unknownTailnet();
+  throw unknownJoinKey();
+}
+
+/** Throws where the join key admits nobody: by the chain, or by its own claim of how long it may be used. */
+function refuseUnusable(state: ChainState, key: AdmittedJoinKey | undefined, nowMs: number): void {
+  if (!key) throw unknownJoinKey();
+  if (!isLiveJoinKey(key)) {
+    throw new MinitailError("join-key-used", "the join key was used: it admits one machine", {
+      hint: "make another with minitail key create on a member, or a reusable one with --reusable",
+    });
+  }
+  const lateMs = judgedTimeMs(state, nowMs) - key.expiresAtMs;
+  if (key.expiresAtMs !== 0 && lateMs >= 0) {
+    throw new MinitailError("join-key-expired", `the join key expired ${formatSpan(lateMs)} ago`, {
+      hint: "make another with minitail key create on a member, and check this machine's clock",
+    });
+  }
+}
+
+function unknownTailnet(): MinitailError {
+  return new MinitailError("join-key-unknown", "the registry does not hold the tailnet of this join key", {
+    hint: "it was emptied, or is another one; a member that runs fills it again",
+  });
+}
+
+function staleChain(): MinitailError {
+  return new MinitailError("join-key-unknown", "the registry's chain is older than the join key", {
+    hint: "it was rolled back; a member that runs fills it again, then try once more",
+  });
+}
+
+function unknownJoinKey(): MinitailError {
+  return new MinitailError("join-key-unknown", "the tailnet does not know this join key", {
+    hint: "make another with minitail key create on a member",
+  });
+}
+
+/** Appends what this machine just signed. */
+function appendOwn(chain: Chain, bytes: Uint8Array): void {
+  const result = chain.append(bytes, { signaturesVerified: true });
+  if (result.outcome === "refused") throw new MinitailError("internal", `own statement refused: ${result.reason}`);
+}
+
+function copyOf(chain: Chain | undefined): Chain | undefined {
+  if (!chain) return undefined;
+  const copy = Chain.fromGenesis(chain.statements[0]!)!;
+  for (const bytes of chain.statements.slice(1)) appendOwn(copy, bytes);
+  return copy;
+}

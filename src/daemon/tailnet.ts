@@ -1,0 +1,315 @@
+/**
+ * This machine's membership in a tailnet: the verified chain, the members' records, and how both are
+ * kept up to date with a registry that may be gone, slow, or lying.
+ *
+ * It starts from what is on disk, stores what it verified before it tells anybody, and never gives it
+ * up. `tailnet-start.ts` makes one: by creating a tailnet, joining one, or opening the one on disk.
+ */
+
+import { isDeepStrictEqual } from "node:util";
+import { errorMessage, MinitailError } from "../base/errors.ts";
+import { makeNetmap, type Netmap } from "../netmap/netmap.ts";
+import type { Chain } from "../trust/chain.ts";
+import { type ChainState, type Member, signerOf } from "../trust/chain-state.ts";
+import { formatTailnetId, type NodeId, nodeIdOf, type SigningKeyPair } from "../trust/identity.ts";
+import {
+  formatJoinKey,
+  JOIN_KEY_HEAD_HASH_LENGTH_BYTES,
+  JOIN_KEY_SEED_LENGTH_BYTES,
+  type JoinKeyId,
+  type JoinKeyRegistry,
+  joinKeyIdOf,
+  joinKeyPairs,
+} from "../trust/join-key.ts";
+import { type MachineRecord, nextRecordNumber, sealRecord } from "../trust/record.ts";
+import type { AdmissionTerms } from "../trust/statement-body.ts";
+import type { HealthItem } from "./api.ts";
+import { appendToChain, type Propose } from "./tailnet-append.ts";
+import { ChainList, newestNetworkKey } from "./tailnet-chain-list.ts";
+import { judgedTimeMs } from "./tailnet-clock.ts";
+import type { TailnetContext } from "./tailnet-context.ts";
+import { type SyncScope, TailnetFeed, WHOLE_SCOPE } from "./tailnet-feed.ts";
+import { memberSigners, tailnetHealth } from "./tailnet-health.ts";
+import { tailnetKeys } from "./tailnet-keys.ts";
+import { RecordBook } from "./tailnet-records.ts";
+import { refillChain } from "./tailnet-refill.ts";
+import { type Membership, type StoredRecords, saveChain, saveRecords } from "./tailnet-store.ts";
+
+/** A registry that goes on losing what it is given is not filled again more often. */
+const REFILL_INTERVAL_MS = 60_000;
+
+/** What this machine says of itself; numbers and times are added when it is written. */
+export type RecordContent = Pick<MachineRecord, "nodeKey" | "endpoints" | "homeRelay" | "routes" | "capabilities">;
+
+export interface JoinKeyRequest {
+  readonly reusable: boolean;
+  /** Unix time; 0 for no end. */
+  readonly expiresAtMs: number;
+  readonly terms: AdmissionTerms;
+  /** Where the newcomer finds the registry. */
+  readonly registries: readonly JoinKeyRegistry[];
+}
+
+export interface NewJoinKey {
+  readonly id: JoinKeyId;
+  /** `mt1:...`, a secret. */
+  readonly key: string;
+  readonly expiresAtMs: number;
+}
+
+export class Tailnet {
+  readonly selfId: NodeId;
+  readonly #context: TailnetContext;
+  readonly #membership: Membership;
+  readonly #list: ChainList;
+  readonly #book: RecordBook;
+  readonly #feed: TailnetFeed;
+  readonly #listeners = new Set<() => void>();
+  #ownNumber: number;
+  #content: RecordContent | undefined;
+  /** The content that our newest record says, once it was written. */
+  #writtenContent: RecordContent | undefined;
+  #busy: Promise<unknown> = Promise.resolve();
+  #lastSyncAtMs: number | undefined;
+  #refilledAtMs = Number.NEGATIVE_INFINITY;
+  #hasRefilled = false;
+  /** The number of the newest statement on disk. */
+  #storedNumber: number;
+
+  constructor(context: TailnetContext, membership: Membership, chain: Chain, stored: StoredRecords) {
+    const { registry, clock, random, log } = context;
+    const { tailnetId, networkKeys, registryToken } = membership;
+    this.#context = context;
+    this.#membership = membership;
+    this.selfId = nodeIdOf(context.identity.machineKey.publicKey);
+    this.#list = new ChainList({ registry, tailnetId, networkKeys, registryToken, random, chain });
+    const findMember = (id: NodeId) => this.state.members.get(id);
+    this.#book = new RecordBook({ registry, tailnetId, networkKeys, selfId: this.selfId, findMember }, stored.records);
+    this.#ownNumber = stored.ownNumber;
+    this.#storedNumber = chain.head.number;
+    const { channel } = tailnetKeys(tailnetId);
+    this.#feed = new TailnetFeed({ registry, channel, clock, random, log, sync: (scope) => this.sync(scope) });
+  }
+
+  /** 32 characters. */
+  get id(): string {
+    return formatTailnetId(this.#membership.tailnetId);
+  }
+
+  get chain(): Chain {
+    return this.#list.chain!;
+  }
+
+  get state(): ChainState {
+    return this.chain.state;
+  }
+
+  /** This machine; `undefined` where it is no member any more. */
+  get self(): Member | undefined {
+    return this.state.members.get(this.selfId);
+  }
+
+  /** What the embedded registry takes; empty where the registry is not ours. */
+  get registryToken(): string {
+    return this.#membership.registryToken;
+  }
+
+  /** The newest verified record of each member. */
+  get records(): ReadonlyMap<NodeId, MachineRecord> {
+    return this.#book.records;
+  }
+
+  /** Whether the channel is being listened to. */
+  get connected(): boolean {
+    return this.#feed.connected;
+  }
+
+  /** Unix time of the last complete reading of the registry. */
+  get lastSyncAtMs(): number | undefined {
+    return this.#lastSyncAtMs;
+  }
+
+  /** The key that signs for this machine as a signer; `undefined` where it is none. */
+  get signer(): SigningKeyPair | undefined {
+    const candidates = [this.#context.identity.machineKey, this.#membership.secretSigner];
+    return candidates.find((key) => key && signerOf(this.state, key.publicKey));
+  }
+
+  /** Unix time by which expiry is judged. */
+  judgedTimeMs(): number {
+    let newestMs = judgedTimeMs(this.state, this.#context.clock.nowMs());
+    for (const [id, { timeMs }] of this.records) {
+      const member = this.state.members.get(id);
+      if (member && signerOf(this.state, member.machineKey)) newestMs = Math.max(newestMs, timeMs);
+    }
+    return newestMs;
+  }
+
+  /** The picture as it is verified now; `undefined` where this machine is no member any more. */
+  netmap(suffix: string): Netmap | undefined {
+    return makeNetmap({ state: this.state, records: this.records, selfId: this.selfId, suffix });
+  }
+
+  health(): HealthItem[] {
+    return tailnetHealth(
+      {
+        state: this.state,
+        stoppedAt: this.#list.stoppedAt,
+        identityUsedTwice: this.#book.foreignOwnNumber > 0,
+        registryLostData: this.#list.wasReplaced || this.#hasRefilled,
+        failure: this.#feed.failure,
+        hasSecretSigner: this.#membership.secretSigner !== undefined,
+      },
+      this.#context.clock.nowMs(),
+    );
+  }
+
+  /** `listener` is called after the chain or a record changed and was stored. Answers how to stop that. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Follows the registry until `stop`: whether it can be reached now or not. */
+  start(): void {
+    this.#feed.start();
+  }
+
+  stop(): void {
+    this.#feed.stop();
+  }
+
+  /** Reads what is new, and writes what waits. Throws what the registry throws. */
+  sync(scope: SyncScope = WHOLE_SCOPE): Promise<void> {
+    return this.#exclusively(() => this.#syncNow(scope));
+  }
+
+  /**
+   * Says this of this machine from now on. False where the registry could not be reached: it is written
+   * as soon as it can be. Nothing is written where the last record says the same.
+   */
+  async publishRecord(content: RecordContent): Promise<boolean> {
+    this.#content = content;
+    try {
+      await this.sync({ chain: false, records: new Set() });
+      return true;
+    } catch (error) {
+      this.#context.log.warn(`publishing this machine's record: ${errorMessage(error)}`);
+      this.#feed.request({ chain: false, records: new Set() });
+      return false;
+    }
+  }
+
+  /** Admits a key that others can join with. Throws `not-signer` where this machine may not. */
+  async createJoinKey(request: JoinKeyRequest): Promise<NewJoinKey> {
+    const { random, clock } = this.#context;
+    const seed = random(JOIN_KEY_SEED_LENGTH_BYTES);
+    const pairs = joinKeyPairs(seed);
+    const id = joinKeyIdOf(pairs.signing.publicKey);
+    const { reusable, expiresAtMs, terms, registries } = request;
+    const body = {
+      kind: "admit-join-key",
+      publicKey: pairs.signing.publicKey,
+      sealKey: pairs.seal.publicKey,
+      reusable,
+      expiresAtMs,
+      terms,
+    } as const;
+    this.#requireSigner();
+    const propose: Propose = (chain) => {
+      if (chain!.state.joinKeys.has(id)) return undefined;
+      const statement = chain!.sign(body, clock.nowMs(), this.#requireSigner());
+      return { statements: [statement], boxesFor: [pairs.seal.publicKey] };
+    };
+    await this.#exclusively(async () => {
+      await appendToChain(this.#list, this.#context, propose);
+      if (this.#storeGrowth()) this.#tell();
+    });
+    const { number, hash } = this.chain.head;
+    const head = { number, hash: hash.slice(0, JOIN_KEY_HEAD_HASH_LENGTH_BYTES) };
+    const { tailnetId } = this.#membership;
+    return { id, expiresAtMs, key: formatJoinKey({ registries, tailnetId, head, seed }) };
+  }
+
+  #requireSigner(): SigningKeyPair {
+    const { signer } = this;
+    if (signer) return signer;
+    const names = memberSigners(this.state);
+    throw new MinitailError("not-signer", "this machine may not admit machines to the tailnet", {
+      hint: names.length > 0 ? `ask on ${names.join(" or ")}` : "no member may",
+    });
+  }
+
+  async #syncNow(scope: SyncScope): Promise<void> {
+    if (scope.chain) await this.#list.read();
+    const grew = this.#storeGrowth();
+    const changed = await this.#readRecords(scope);
+    for (const id of await this.#book.readOf(this.#book.takeEarlyMembers())) changed.add(id);
+    if (changed.size > 0) this.#storeRecords();
+    if (scope.chain) this.#lastSyncAtMs = this.#context.clock.nowMs();
+    if (grew || changed.size > 0) this.#tell();
+    await this.#writeRecord();
+    if (scope.chain && this.#list.lacksStatements) await this.#refill();
+  }
+
+  /** One thing at a time, in the order of asking. */
+  #exclusively<T>(action: () => Promise<T>): Promise<T> {
+    const result = this.#busy.then(action);
+    this.#busy = result.catch(() => {});
+    return result;
+  }
+
+  #readRecords({ records }: SyncScope): Promise<Set<NodeId>> {
+    if (records === "changed") return this.#book.readChanged();
+    const others = [...records].filter((id) => id !== this.selfId);
+    return this.#book.readOf(new Set(others));
+  }
+
+  /** Writes our record where it says something new, or where the registry was seen without it. */
+  async #writeRecord(): Promise<void> {
+    const content = this.#content;
+    if (!content || !this.self || this.#isWritten(content)) return;
+    const { clock, identity, random } = this.#context;
+    const nowMs = clock.nowMs();
+    const number = nextRecordNumber(Math.max(this.#ownNumber, this.#book.foreignOwnNumber), nowMs);
+    const { tailnetId, networkKeys } = this.#membership;
+    const record: MachineRecord = { ...content, number, timeMs: nowMs, head: this.chain.head };
+    const sealed = sealRecord(record, tailnetId, identity.machineKey, newestNetworkKey(networkKeys), random);
+    this.#ownNumber = number;
+    this.#book.keepOwn(record, sealed);
+    this.#storeRecords();
+    await this.#book.writeOwn();
+    this.#writtenContent = content;
+  }
+
+  #isWritten(content: RecordContent): boolean {
+    return isDeepStrictEqual(content, this.#writtenContent) && !this.#book.isOwnMissing;
+  }
+
+  async #refill(): Promise<void> {
+    const { clock, log } = this.#context;
+    if (clock.monotonicMs() - this.#refilledAtMs < REFILL_INTERVAL_MS) return;
+    this.#refilledAtMs = clock.monotonicMs();
+    const count = await refillChain(this.#list, this.#context);
+    if (count === 0) return;
+    this.#hasRefilled = true;
+    log.warn(`the registry had lost ${count} statements; they were written again`);
+  }
+
+  /** Puts new statements on disk, before anybody acts on them; true if there were any. */
+  #storeGrowth(): boolean {
+    const { number } = this.chain.head;
+    if (number === this.#storedNumber) return false;
+    saveChain(this.#context.store, this.chain);
+    this.#storedNumber = number;
+    return true;
+  }
+
+  #storeRecords(): void {
+    saveRecords(this.#context.store, { ownNumber: this.#ownNumber, records: this.#book.stored });
+  }
+
+  #tell(): void {
+    for (const listener of this.#listeners) listener();
+  }
+}
