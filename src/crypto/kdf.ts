@@ -21,8 +21,8 @@ export interface ScryptCost {
   readonly p: number;
 }
 
-/** scrypt of 32 bytes, off the main thread; needs 128·n·r bytes of memory. */
-export function scrypt32(password: Uint8Array, salt: Uint8Array, cost: ScryptCost): Promise<Uint8Array> {
+/** scrypt of 32 bytes, off the main thread; needs 128·n·r bytes of memory. Rejects where `n` is no power of two. */
+export async function scrypt32(password: Uint8Array, salt: Uint8Array, cost: ScryptCost): Promise<Uint8Array> {
   const maxmem = 256 * cost.n * cost.r;
   const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
   scrypt(password, salt, 32, { N: cost.n, r: cost.r, p: cost.p, maxmem }, (error, key) =>

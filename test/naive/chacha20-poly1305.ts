@@ -85,7 +85,7 @@ export function naiveSeal(
   key: Uint8Array,
   nonce: Uint8Array,
   plaintext: Uint8Array,
-  associatedData = new Uint8Array(0),
+  associatedData: Uint8Array = new Uint8Array(0),
 ): Uint8Array {
   const ciphertext = naiveChaCha20(key, 1, nonce, plaintext);
   const padding = (bytes: Uint8Array) => new Array<number>((16 - (bytes.length % 16)) % 16).fill(0);
