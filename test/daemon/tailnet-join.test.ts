@@ -1,0 +1,218 @@
+import { describe, expect, test } from "bun:test";
+import { formatBase64Url } from "../../src/base/bytes.ts";
+import { formatAddress } from "../../src/base/ip.ts";
+import { createTailnet, joinTailnet, openTailnet } from "../../src/daemon/tailnet-start.ts";
+import { openEpochBox } from "../../src/trust/epoch.ts";
+import { type JoinKey, joinKeyPairs } from "../../src/trust/join-key.ts";
+import { NO_TERMS } from "../../src/trust/statement-body.ts";
+import { MemoryDatabase, MemoryRegistry } from "./memory-registry.ts";
+import {
+  addressOf,
+  clockAhead,
+  contextOver,
+  HOUR_MS,
+  joinKeyRequest,
+  MemoryStore,
+  makeJoinKey,
+  makeNetwork,
+  outcome,
+  pool,
+  recordContent,
+  TOKEN,
+} from "./tailnet-fixture.ts";
+
+const newcomer = (database: MemoryDatabase, aheadMs = 0) =>
+  contextOver(new MemoryRegistry(database), new MemoryStore(), clockAhead(aheadMs));
+
+describe("joining", () => {
+  test("the first gets the first address and makes keys, the next the next", async () => {
+    const network = await makeNetwork();
+    const two = await network.join("two");
+    const three = await network.join("two");
+    expect(addressOf(network.first.tailnet)).toBe("10.11.12.1");
+    expect([addressOf(two.tailnet), addressOf(three.tailnet)]).toEqual(["10.11.12.2", "10.11.12.3"]);
+    expect([two.tailnet.self!.name, three.tailnet.self!.name]).toEqual(["two", "two-1"]);
+    await network.first.tailnet.sync();
+    expect(network.first.tailnet.chain.head).toEqual(three.tailnet.chain.head);
+    expect(two.tailnet.registryToken).toBe(TOKEN);
+    expect(two.tailnet.id).toBe(network.first.tailnet.id);
+  });
+
+  test("terms come from the join key", async () => {
+    const { first, database } = await makeNetwork();
+    const terms = { user: "ada", tags: ["tag:server"], ephemeral: true };
+    const joined = await joinTailnet(newcomer(database), await makeJoinKey(first.tailnet, { terms }), "x");
+    expect(joined.self!.terms).toEqual(terms);
+  });
+
+  test("a one-time key admits one, a reusable one many", async () => {
+    const { first, database } = await makeNetwork();
+    const once = await makeJoinKey(first.tailnet);
+    const often = await makeJoinKey(first.tailnet, { reusable: true });
+    expect(await outcome(joinTailnet(newcomer(database), once, "a"))).toBe("done");
+    expect(await outcome(joinTailnet(newcomer(database), once, "b"))).toBe("join-key-used");
+    for (let i = 0; i < 3; i++) expect(await outcome(joinTailnet(newcomer(database), often, "c"))).toBe("done");
+  });
+
+  test("a key is refused after its own time, by its own claim", async () => {
+    const { first, database } = await makeNetwork();
+    const hour = await makeJoinKey(first.tailnet);
+    const forever = await makeJoinKey(first.tailnet, { expiresAtMs: 0 });
+    expect(await outcome(joinTailnet(newcomer(database, 2 * HOUR_MS), hour, "late"))).toBe("join-key-expired");
+    expect(await outcome(joinTailnet(newcomer(database, 2 * HOUR_MS), forever, "late"))).toBe("done");
+    expect(await outcome(joinTailnet(newcomer(database), hour, "in-time"))).toBe("done");
+  });
+
+  test("a clock far behind is said, with how far", async () => {
+    const { first, database } = await makeNetwork();
+    const key = await makeJoinKey(first.tailnet);
+    const joining = joinTailnet(newcomer(database, -3 * 24 * HOUR_MS - 60_000), key, "x");
+    expect(await outcome(joining)).toBe("clock-off");
+    expect(joining).rejects.toThrow("3 days behind");
+    expect(await outcome(joinTailnet(newcomer(database, -5 * 60_000), key, "x"))).toBe("done");
+  });
+
+  test("an exhausted pool", async () => {
+    const network = await makeNetwork("10.11.12.0/30");
+    await network.join("two");
+    expect(await outcome(network.join("three"))).toBe("pool-exhausted");
+  });
+
+  test("a tailnet that the registry does not hold, a key that it does not know", async () => {
+    const { first, database } = await makeNetwork();
+    const key = await makeJoinKey(first.tailnet);
+    expect(await outcome(joinTailnet(newcomer(new MemoryDatabase()), key, "x"))).toBe("join-key-unknown");
+    const invented: JoinKey = { ...key, seed: new Uint8Array(16) };
+    expect(await outcome(joinTailnet(newcomer(database), invented, "x"))).toBe("join-key-unknown");
+  });
+
+  test("a chain without the key's head is refused", async () => {
+    const { first, database } = await makeNetwork();
+    const key = await makeJoinKey(first.tailnet);
+    database.list(":chain").pop();
+    expect(await outcome(joinTailnet(newcomer(database), key, "x"))).toBe("join-key-unknown");
+  });
+
+  test("a box with another network key and another chain is refused", async () => {
+    const { first, database } = await makeNetwork();
+    const key = await makeJoinKey(first.tailnet);
+    const other = await makeNetwork();
+    const otherKey = await makeJoinKey(other.first.tailnet);
+    const lying: JoinKey = { ...key, tailnetId: otherKey.tailnetId };
+    expect(await outcome(joinTailnet(newcomer(database), lying, "x"))).toBe("join-key-unknown");
+    // The registry of the one tailnet with the other's data under its keys.
+    for (const [name, list] of other.database.lists) {
+      database.lists.set(name.replace(other.first.tailnet.id, first.tailnet.id), [...list]);
+    }
+    expect(await outcome(joinTailnet(newcomer(database), key, "x"))).toBe("join-key-unknown");
+  });
+
+  test("is the same member when it is tried again after it failed half-way", async () => {
+    const { first, database } = await makeNetwork();
+    const key = await makeJoinKey(first.tailnet);
+    const store = new MemoryStore();
+    const joined = await joinTailnet(contextOver(new MemoryRegistry(database), store), key, "x");
+    store.blobs.delete("chain");
+    const context = contextOver(new MemoryRegistry(database), store);
+    expect(openTailnet(context)).toBeUndefined();
+    const again = await joinTailnet(context, key, "x");
+    expect(again.selfId).toBe(joined.selfId);
+    expect(addressOf(again)).toBe(addressOf(joined));
+    expect(again.chain.head).toEqual(joined.chain.head);
+  });
+
+  test("only signers make join keys; others hear who can", async () => {
+    const network = await makeNetwork();
+    const two = await network.join("two");
+    const creating = two.tailnet.createJoinKey(joinKeyRequest());
+    expect(await outcome(creating)).toBe("not-signer");
+    await creating.catch(({ hint }) => expect(hint).toContain("one"));
+    expect(two.tailnet.signer).toBeUndefined();
+    expect(network.first.tailnet.signer).toBeDefined();
+  });
+
+  test("a join key's box opens with the key's seed alone, and holds key and token", async () => {
+    const { first, database } = await makeNetwork();
+    const key = await makeJoinKey(first.tailnet);
+    const opened = [...database.hash(":epoch:0").values()].filter((text) =>
+      openEpochBox(
+        Uint8Array.fromBase64(text, { alphabet: "base64url" }),
+        key.tailnetId,
+        0,
+        joinKeyPairs(key.seed).seal,
+      ),
+    );
+    expect(opened).toHaveLength(1);
+  });
+
+  test("the registry's contents show no name, address, endpoint or key", async () => {
+    const network = await makeNetwork();
+    const two = await network.join("distinctive-name");
+    for (const { tailnet, context } of [network.first, two]) await tailnet.publishRecord(recordContent(context));
+    const dump = network.database.dump();
+    const raw = [...dump.matchAll(/"([A-Za-z0-9_-]{30,})"/g)].map(([, text]) =>
+      Buffer.from(text!, "base64url").toString("latin1"),
+    );
+    const { context, tailnet } = two;
+    const keys = [context.identity.machineKey, context.identity.sealKey, context.identity.nodeKey].flatMap(
+      ({ publicKey, privateKey }) => [publicKey, privateKey],
+    );
+    const secrets = [...keys, tailnet.self!.ipv4, tailnet.self!.ipv6, recordContent(context).endpoints[0]!.address];
+    expect(raw.length).toBeGreaterThan(8);
+    expect(dump).not.toContain("distinctive");
+    expect(dump).not.toContain(TOKEN);
+    for (const address of [tailnet.self!.ipv4, tailnet.self!.ipv6]) expect(dump).not.toContain(formatAddress(address));
+    expect(dump).not.toContain("192.0.2.7");
+    for (const bytes of secrets) {
+      const text = Buffer.from(bytes).toString("latin1");
+      if (bytes.length > 4) for (const entry of raw) expect(entry.includes(text)).toBe(false);
+      if (bytes.length > 4)
+        for (const form of [formatBase64Url(bytes), bytes.toHex(), bytes.toBase64()]) expect(dump).not.toContain(form);
+    }
+    for (const entry of raw) expect(entry.includes("distinctive")).toBe(false);
+  });
+});
+
+describe("races", () => {
+  test("50 machines race one one-time key: one gets in", async () => {
+    const { first, database } = await makeNetwork();
+    const key = await makeJoinKey(first.tailnet);
+    const outcomes = await Promise.all(
+      Array.from({ length: 50 }, () => outcome(joinTailnet(newcomer(database), key, "racer"))),
+    );
+    expect(outcomes.filter((word) => word === "done")).toHaveLength(1);
+    expect(outcomes.filter((word) => word === "join-key-used")).toHaveLength(49);
+    await first.tailnet.sync();
+    expect(first.tailnet.state.members.size).toBe(2);
+  });
+
+  test("50 machines race the last 13 addresses of a pool: 13 different ones", async () => {
+    const { first, database } = await makeNetwork("10.11.12.0/28");
+    const key = await makeJoinKey(first.tailnet, { reusable: true });
+    const tailnets = await Promise.allSettled(
+      Array.from({ length: 50 }, () => joinTailnet(newcomer(database), key, "racer")),
+    );
+    const joined = tailnets.flatMap((result) => (result.status === "fulfilled" ? [addressOf(result.value)] : []));
+    expect(new Set(joined).size).toBe(13);
+    expect(joined).toHaveLength(13);
+    await first.tailnet.sync();
+    expect(first.tailnet.state.members.size).toBe(14);
+    expect(new Set(first.tailnet.state.names.keys()).size).toBe(14);
+  }, 30_000);
+});
+
+test("a new tailnet is on disk before it is in the registry", async () => {
+  const database = new MemoryDatabase();
+  const store = new MemoryStore();
+  const context = contextOver(new MemoryRegistry(database), store);
+  database.isDown = true;
+  const options = { pool: pool("10.11.12.0/24"), name: "one", terms: NO_TERMS, registryToken: TOKEN };
+  expect(await outcome(createTailnet(context, options))).toBe("registry-unreachable");
+  database.isDown = false;
+  const tailnet = openTailnet(context)!;
+  expect(addressOf(tailnet)).toBe("10.11.12.1");
+  await tailnet.sync();
+  expect(database.list(":chain")).toHaveLength(3);
+  const key = await makeJoinKey(tailnet);
+  expect(await outcome(joinTailnet(newcomer(database), key, "x"))).toBe("done");
+});
