@@ -25,13 +25,13 @@ export interface TunnelOptions {
   readonly monitorFd?: number;
   readonly cipher?: TransportCipherName;
   readonly log?: Log;
-  /** Where to send a handshake message: to the peer's endpoint, unless this knows better. */
+  /** Where to send a handshake initiation: to the peer's endpoint, unless this knows better. */
   readonly chooseEndpoints?: ChooseEndpoints;
   readonly onEvent?: (event: TunnelEvent) => void;
 }
 
-/** The endpoints to send `action` to, of which `action.endpoint` is the one that WireGuard knows. */
-export type ChooseEndpoints = (action: SendAction, nowMs: number) => readonly Endpoint[];
+/** The endpoints for an initiation to the peer; `current` is the one that WireGuard knows, if it knows one. */
+export type ChooseEndpoints = (slot: number, current: Endpoint | undefined, nowMs: number) => readonly Endpoint[];
 
 export type TunnelEvent =
   | { readonly type: "device-gone" }
@@ -202,9 +202,11 @@ export class Tunnel {
   }
 
   #send(action: SendAction, nowMs: number): void {
-    const known = action.endpoint ? [action.endpoint] : [];
-    const endpoints = this.#options.chooseEndpoints?.(action, nowMs) ?? known;
-    for (const endpoint of endpoints) this.#plane.send(action.bytes, endpoint);
+    const { slot, endpoint, bytes } = action;
+    const choose = action.message === "initiation" ? this.#options.chooseEndpoints : undefined;
+    const endpoints =
+      choose && slot !== undefined ? choose(slot, endpoint, nowMs) : endpoint === undefined ? [] : [endpoint];
+    for (const each of endpoints) this.#plane.send(bytes, each);
   }
 
   #setTimer(nowMs: number): void {

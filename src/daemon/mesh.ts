@@ -1,0 +1,105 @@
+/**
+ * The netmap made into tunnels: each member with a known node key is a WireGuard peer that may send from
+ * its own addresses. This also remembers where each may be reached, until a path is proven.
+ */
+
+import { boottimeMs } from "bun-ffi-tun";
+import { formatHex } from "../base/bytes.ts";
+import { type Endpoint, hostPrefix } from "../base/ip.ts";
+import { diffNetmaps } from "../netmap/diff.ts";
+import type { Netmap, NetmapNode } from "../netmap/netmap.ts";
+import { chooseEndpoints, sameEndpoints } from "../path/endpoint-choice.ts";
+import type { PeerConfiguration, PeerSnapshot } from "../wireguard/configuration.ts";
+import type { Tunnel } from "./tunnel.ts";
+
+/** A member together with what its tunnel knows of it. */
+export interface MeshPeer {
+  readonly node: NetmapNode;
+  /** `undefined` until the member's node key is known. */
+  readonly tunnelPeer: PeerSnapshot | undefined;
+}
+
+export class Mesh {
+  readonly #tunnel: Tunnel;
+  #netmap: Netmap | undefined;
+  /** Nodes by node key in hexadecimal. */
+  #nodesByKey = new Map<string, NetmapNode>();
+  /** Node keys in hexadecimal, by slot. */
+  #keysBySlot = new Map<number, string>();
+
+  constructor(tunnel: Tunnel) {
+    this.#tunnel = tunnel;
+  }
+
+  get netmap(): Netmap | undefined {
+    return this.#netmap;
+  }
+
+  /** Makes the tunnels what `netmap` says; what stays the same is not touched. */
+  setNetmap(netmap: Netmap): void {
+    const diff = diffNetmaps(this.#netmap, netmap);
+    this.#netmap = netmap;
+    this.#nodesByKey = new Map(
+      netmap.peers.flatMap((node) => (node.nodeKey ? [[formatHex(node.nodeKey), node] as const] : [])),
+    );
+    const peers: PeerConfiguration[] = [
+      ...diff.removed.flatMap(removal),
+      ...diff.changed.filter(({ before, after }) => !sameKey(before, after)).flatMap(({ before }) => removal(before)),
+      ...[...diff.added, ...diff.changed.map(({ after }) => after)].flatMap(addition),
+    ];
+    if (peers.length > 0) this.#tunnel.configure({ peers });
+    this.#readSlots();
+    for (const { before, after } of diff.changed) {
+      if (!sameEndpoints(before.endpoints, after.endpoints)) this.#tryAgain(after);
+    }
+    for (const node of diff.added) this.#tryAgain(node);
+  }
+
+  /** See `ChooseEndpoints` of the tunnel. */
+  readonly chooseEndpoints = (slot: number, current: Endpoint | undefined, nowMs: number): readonly Endpoint[] => {
+    const node = this.#nodesByKey.get(this.#keysBySlot.get(slot) ?? "");
+    const lastReceivedMs = this.#tunnel.lastReceivedMs(slot);
+    return chooseEndpoints(current, node?.endpoints ?? [], lastReceivedMs === 0 ? undefined : lastReceivedMs, nowMs);
+  };
+
+  /** All members but this machine, in the order in which they joined. */
+  peers(): readonly MeshPeer[] {
+    const snapshots = new Map(this.#tunnel.snapshot().peers.map((peer) => [formatHex(peer.publicKey), peer]));
+    return (this.#netmap?.peers ?? []).map((node) => ({
+      node,
+      tunnelPeer: node.nodeKey && snapshots.get(formatHex(node.nodeKey)),
+    }));
+  }
+
+  /** True if an authenticated packet came from the peer within `withinMs`. */
+  heardFrom(slot: number, withinMs: number): boolean {
+    const lastReceivedMs = this.#tunnel.lastReceivedMs(slot);
+    return lastReceivedMs !== 0 && boottimeMs() - lastReceivedMs < withinMs;
+  }
+
+  /** A handshake that waits for this peer goes out again at once, to where it is now. */
+  #tryAgain(node: NetmapNode): void {
+    const key = node.nodeKey && formatHex(node.nodeKey);
+    for (const [slot, slotKey] of this.#keysBySlot) if (slotKey === key) this.#tunnel.restartHandshake(slot);
+  }
+
+  #readSlots(): void {
+    this.#keysBySlot = new Map(
+      this.#tunnel.snapshot().peers.map(({ slot, publicKey }) => [slot, formatHex(publicKey)]),
+    );
+  }
+}
+
+function sameKey(a: NetmapNode, b: NetmapNode): boolean {
+  return a.nodeKey !== undefined && b.nodeKey !== undefined && formatHex(a.nodeKey) === formatHex(b.nodeKey);
+}
+
+function removal(node: NetmapNode): readonly PeerConfiguration[] {
+  return node.nodeKey ? [{ publicKey: node.nodeKey, remove: true }] : [];
+}
+
+function addition(node: NetmapNode): readonly PeerConfiguration[] {
+  if (!node.nodeKey) return [];
+  const allowedIps = node.addresses.map((address) => ({ prefix: hostPrefix(address) }));
+  return [{ publicKey: node.nodeKey, replaceAllowedIps: true, allowedIps }];
+}

@@ -1,0 +1,63 @@
+/** What `up` was told, as the state directory keeps it: a bare `up` uses it again, a given flag changes only itself. */
+
+import { hostname } from "node:os";
+import { MinitailError } from "../base/errors.ts";
+import { type IpPrefix, isIpv4, maskPrefix, parsePrefix } from "../base/ip.ts";
+import { DEFAULT_SUFFIX } from "../netmap/netmap.ts";
+import { DEFAULT_POOL_TEXT, isPool } from "../trust/pool.ts";
+import type { UpOptions } from "./options.ts";
+import type { StateDirectory } from "./state-directory.ts";
+
+/** UDP for packets, TCP for the registry. */
+export const DEFAULT_PORT = 7411;
+
+/** What passes every path to an IPv6 host (RFC 8200 section 5), tunnel headers left out of account. */
+export const DEFAULT_MTU_BYTES = 1280;
+
+const DEFAULT_INTERFACE_NAME = "minitail0";
+const SETTINGS_FILE = "settings.json";
+
+export interface Settings {
+  readonly name: string;
+  readonly pool: readonly IpPrefix[];
+  readonly interfaceName: string;
+  readonly port: number;
+  readonly mtuBytes: number;
+  readonly listen: readonly string[];
+  readonly suffix: string;
+}
+
+/** The settings that can be stored; absent ones have their default. */
+type StoredSettings = Partial<Pick<UpOptions, "name" | "pool" | "interfaceName" | "port" | "mtuBytes" | "listen">>;
+
+/** Lays what was given over what was stored, stores that, and fills it up with defaults. Throws `usage`. */
+export function settleSettings(state: StateDirectory, options: UpOptions): Settings {
+  const stored = readStored(state);
+  const { name, pool, interfaceName, port, mtuBytes, listen } = options;
+  const given = Object.entries({ name, pool, interfaceName, port, mtuBytes, listen });
+  const merged: StoredSettings = { ...stored, ...Object.fromEntries(given.filter(([, value]) => value !== undefined)) };
+  const settings: Settings = {
+    name: merged.name ?? hostname(),
+    pool: parsePool(merged.pool ?? DEFAULT_POOL_TEXT),
+    interfaceName: merged.interfaceName ?? DEFAULT_INTERFACE_NAME,
+    port: merged.port ?? DEFAULT_PORT,
+    mtuBytes: merged.mtuBytes ?? DEFAULT_MTU_BYTES,
+    listen: merged.listen ?? [`:${DEFAULT_PORT}`],
+    suffix: DEFAULT_SUFFIX,
+  };
+  state.writeJson(SETTINGS_FILE, merged);
+  return settings;
+}
+
+function readStored(state: StateDirectory): StoredSettings {
+  const stored = state.readJson(SETTINGS_FILE);
+  return typeof stored === "object" && stored !== null ? stored : {};
+}
+
+function parsePool(text: string): readonly IpPrefix[] {
+  const prefix = parsePrefix(text);
+  if (prefix && isIpv4(prefix.address) && isPool([maskPrefix(prefix)])) return [maskPrefix(prefix)];
+  throw new MinitailError("usage", `${text} is no pool of addresses`, {
+    hint: "give an IPv4 prefix of /8 to /30, such as 10.11.12.0/24",
+  });
+}

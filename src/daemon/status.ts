@@ -1,0 +1,121 @@
+/** What `status` shows, put together from the tailnet, the mesh and the tunnel. */
+
+import { boottimeMs } from "bun-ffi-tun";
+import { formatBase64 } from "../base/bytes.ts";
+import { formatAddress, formatEndpoint, formatPrefix } from "../base/ip.ts";
+import { VERSION } from "../base/version.ts";
+import type { Netmap, NetmapNode } from "../netmap/netmap.ts";
+import { formatTailnetId } from "../trust/identity.ts";
+import type { DaemonState, HealthItem, NodeStatus, PathStatus, RegistryState, Status } from "./api.ts";
+import type { Mesh, MeshPeer } from "./mesh.ts";
+import type { Tunnel } from "./tunnel.ts";
+
+/**
+ * A peer that nothing authenticated came from for so long has no path: sessions end after 180 s
+ * (REJECT_AFTER_TIME) and a peer in use answers within 10 s.
+ */
+const PATH_LIVES_MS = 180_000;
+
+export interface StatusInput {
+  readonly state: DaemonState;
+  readonly mesh: Mesh | undefined;
+  readonly tunnel: Tunnel | undefined;
+  readonly mtuBytes: number;
+  readonly registry: RegistryState | undefined;
+  readonly health: readonly HealthItem[];
+  /** Of the last echo of each peer, by node id. */
+  readonly latenciesMs: ReadonlyMap<string, number>;
+}
+
+export function makeStatus(input: StatusInput): Status {
+  const netmap = input.mesh?.netmap;
+  return {
+    version: VERSION,
+    state: input.state,
+    tailnet: netmap ? tailnetStatus(netmap) : null,
+    self: netmap ? selfStatus(netmap.self) : null,
+    peers: input.mesh && input.tunnel ? input.mesh.peers().map((peer) => peerStatus(peer, input)) : [],
+    registry: input.registry ?? null,
+    dataplane: input.tunnel ? { aead: input.tunnel.aead, offloads: [], mtu: input.mtuBytes } : null,
+    health: input.health,
+  };
+}
+
+/** How packets to a member travel now. */
+export function pathStatus(peer: MeshPeer, mesh: Mesh, latencyMs: number | undefined): PathStatus {
+  const endpoint = peer.tunnelPeer?.endpoint;
+  const isDirect = endpoint !== undefined && mesh.heardFrom(peer.tunnelPeer!.slot, PATH_LIVES_MS);
+  return {
+    kind: isDirect ? "direct" : "none",
+    address: isDirect ? formatEndpoint(endpoint) : null,
+    relay: null,
+    latencyMs: isDirect ? (latencyMs ?? null) : null,
+  };
+}
+
+function tailnetStatus(netmap: Netmap): NonNullable<Status["tailnet"]> {
+  return {
+    id: formatTailnetId(netmap.tailnetId),
+    name: netmap.tailnetName,
+    pool: netmap.pool.map(formatPrefix),
+    suffix: netmap.suffix,
+  };
+}
+
+function selfStatus(node: NetmapNode): NodeStatus {
+  const path: PathStatus = { kind: "none", address: null, relay: null, latencyMs: null };
+  return { ...nodeStatus(node), online: true, path };
+}
+
+function peerStatus(peer: MeshPeer, input: StatusInput): NodeStatus {
+  const { node, tunnelPeer } = peer;
+  const mesh = input.mesh!;
+  const tunnel = input.tunnel!;
+  if (!tunnelPeer) return nodeStatus(node);
+  const traffic = tunnel.traffic(tunnelPeer.slot);
+  const lastReceivedMs = tunnel.lastReceivedMs(tunnelPeer.slot);
+  const path = pathStatus(peer, mesh, input.latenciesMs.get(node.id));
+  return {
+    ...nodeStatus(node),
+    online: path.kind === "direct" ? true : null,
+    lastSeenAt: lastReceivedMs === 0 ? null : formatMonotonic(lastReceivedMs),
+    path,
+    txBytes: traffic.txBytes,
+    rxBytes: traffic.rxBytes,
+    lastHandshakeAt: tunnelPeer.lastHandshakeMs === undefined ? null : formatMonotonic(tunnelPeer.lastHandshakeMs),
+    allowedIPs: tunnelPeer.allowedIps.map(formatPrefix),
+  };
+}
+
+function nodeStatus(node: NetmapNode): NodeStatus {
+  return {
+    id: node.id,
+    name: node.name,
+    dnsName: node.dnsName,
+    addresses: node.addresses.map(formatAddress),
+    nodeKey: node.nodeKey ? formatBase64(node.nodeKey) : "",
+    tags: node.tags,
+    user: node.user,
+    online: null,
+    lastSeenAt: null,
+    endpoints: node.endpoints.map(formatEndpoint),
+    path: { kind: "none", address: null, relay: null, latencyMs: null },
+    txBytes: 0,
+    rxBytes: 0,
+    lastHandshakeAt: null,
+    allowedIPs: [],
+    routes: node.routes.map(formatPrefix),
+    exitNode: false,
+    exitNodeOption: false,
+    keyExpiresAt: node.keyExpiresAtMs === undefined ? null : formatTime(node.keyExpiresAtMs),
+  };
+}
+
+/** RFC 3339, of Unix time. */
+export function formatTime(unixMs: number): string {
+  return new Date(unixMs).toISOString();
+}
+
+function formatMonotonic(atMs: number): string {
+  return formatTime(Date.now() - (boottimeMs() - atMs));
+}

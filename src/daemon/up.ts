@@ -1,0 +1,66 @@
+/** `minitail up`: the daemon from its start until Ctrl-C, `down`, or the end of its interface. */
+
+import { errorMessage, isMinitailError, MinitailError } from "../base/errors.ts";
+import { formatAddress } from "../base/ip.ts";
+import { Daemon } from "./daemon.ts";
+import type { ProgramIo, UpOptions } from "./options.ts";
+
+/** How long the join line of a new tailnet's first `up` is good for. */
+const JOIN_LINE_LIVES_MS = 3_600_000;
+
+/** Runs until it is told to end. Answers the exit status; throws what kept it from starting or running on. */
+export async function runUp(options: UpOptions, io: ProgramIo): Promise<number> {
+  const daemon = await startInTime(options, io);
+  try {
+    await greet(daemon, io);
+    io.ready();
+    const stopped = Promise.withResolvers<undefined>();
+    io.stop.addEventListener("abort", () => stopped.resolve(undefined));
+    if (io.stop.aborted) stopped.resolve(undefined);
+    const failure = await Promise.race([daemon.ended, stopped.promise]);
+    if (failure) throw failure;
+    return 0;
+  } finally {
+    await daemon.stop();
+  }
+}
+
+async function startInTime(options: UpOptions, io: ProgramIo): Promise<Daemon> {
+  const limit = options.timeoutMs === undefined ? undefined : AbortSignal.timeout(options.timeoutMs);
+  const signal = limit ? AbortSignal.any([io.stop, limit]) : io.stop;
+  let waitingFor = "";
+  try {
+    const onWaiting = (message: string) => {
+      waitingFor = message;
+      io.log.info(message);
+    };
+    return await Daemon.start({ options, log: io.log, signal, onWaiting });
+  } catch (error) {
+    if (!limit?.aborted || !isMinitailError(error, "registry-unreachable")) throw error;
+    throw new MinitailError("timeout", `gave up after the time that --timeout allows: ${waitingFor}`, { cause: error });
+  }
+}
+
+/** Says who this machine is, and on the first one how others come in. */
+async function greet(daemon: Daemon, io: ProgramIo): Promise<void> {
+  const { self } = daemon;
+  if (!self) return;
+  io.print(`this machine is ${self.name}, ${self.addresses.map(formatAddress).join(", ")}`);
+  if (!daemon.servesRegistry) return;
+  if (!io.isTerminal) {
+    io.print("to add another machine, run here: minitail key create");
+    return;
+  }
+  try {
+    const { key } = await daemon.createKey({
+      reusable: true,
+      ephemeral: false,
+      expiresInMs: JOIN_LINE_LIVES_MS,
+      tags: [],
+      user: "",
+    });
+    io.print(`to add another machine within the hour, run there:\n\n    minitail up --join ${key}\n`);
+  } catch (error) {
+    io.log.warn(`no join key could be made: ${errorMessage(error)}`);
+  }
+}
