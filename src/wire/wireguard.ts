@@ -49,3 +49,137 @@ export const SESSION_ROW_BITS = 20;
 export function sessionRow(localIndex: number): number {
   return localIndex & ((1 << SESSION_ROW_BITS) - 1);
 }
+
+const INDEX_LENGTH_BYTES = 4;
+const SENDER_OFFSET = 4;
+const PUBLIC_KEY_LENGTH_BYTES = 32;
+export const MAC_LENGTH_BYTES = 16;
+
+const INITIATION_EPHEMERAL_OFFSET = 8;
+const INITIATION_STATIC_OFFSET = 40;
+const INITIATION_TIMESTAMP_OFFSET = 88;
+
+const RESPONSE_RECEIVER_OFFSET = 8;
+const RESPONSE_EPHEMERAL_OFFSET = 12;
+const RESPONSE_NOTHING_OFFSET = 44;
+
+const COOKIE_REPLY_RECEIVER_OFFSET = 4;
+const COOKIE_REPLY_NONCE_OFFSET = 8;
+const COOKIE_REPLY_COOKIE_OFFSET = 32;
+
+/** mac1 authenticates what is before it; it and mac2 end both initiation and response. */
+export function mac1Offset(message: Uint8Array): number {
+  return message.length - 2 * MAC_LENGTH_BYTES;
+}
+
+/** mac2 authenticates what is before it, mac1 included. */
+export function mac2Offset(message: Uint8Array): number {
+  return message.length - MAC_LENGTH_BYTES;
+}
+
+/** Decoded fields are views of the message, not copies. */
+export interface InitiationMessage {
+  readonly senderIndex: number;
+  /** 32 bytes. */
+  readonly ephemeral: Uint8Array;
+  /** 48 bytes. */
+  readonly sealedStatic: Uint8Array;
+  /** 28 bytes. */
+  readonly sealedTimestamp: Uint8Array;
+}
+
+/** Decoded fields are views of the message, not copies. */
+export interface ResponseMessage {
+  readonly senderIndex: number;
+  readonly receiverIndex: number;
+  /** 32 bytes. */
+  readonly ephemeral: Uint8Array;
+  /** 16 bytes: the tag alone. */
+  readonly sealedNothing: Uint8Array;
+}
+
+/** Decoded fields are views of the message, not copies. */
+export interface CookieReplyMessage {
+  readonly receiverIndex: number;
+  /** 24 bytes. */
+  readonly nonce: Uint8Array;
+  /** 32 bytes. */
+  readonly sealedCookie: Uint8Array;
+}
+
+/** The type of a message whose reserved bytes are zero, `undefined` for anything else. */
+export function decodeMessageType(bytes: Uint8Array): number | undefined {
+  if (bytes.length < INDEX_LENGTH_BYTES || (bytes[1]! | bytes[2]! | bytes[3]!) !== 0) return undefined;
+  return bytes[0];
+}
+
+/** The whole message with mac1 and mac2 still zero. */
+export function encodeInitiation(message: InitiationMessage): Uint8Array {
+  const bytes = new Uint8Array(INITIATION_LENGTH_BYTES);
+  bytes[0] = MESSAGE_INITIATION;
+  writeIndex(bytes, SENDER_OFFSET, message.senderIndex);
+  bytes.set(message.ephemeral, INITIATION_EPHEMERAL_OFFSET);
+  bytes.set(message.sealedStatic, INITIATION_STATIC_OFFSET);
+  bytes.set(message.sealedTimestamp, INITIATION_TIMESTAMP_OFFSET);
+  return bytes;
+}
+
+/** `undefined` for any other message. The macs are not looked at. */
+export function decodeInitiation(bytes: Uint8Array): InitiationMessage | undefined {
+  if (bytes.length !== INITIATION_LENGTH_BYTES || decodeMessageType(bytes) !== MESSAGE_INITIATION) return undefined;
+  return {
+    senderIndex: readIndex(bytes, SENDER_OFFSET),
+    ephemeral: bytes.subarray(INITIATION_EPHEMERAL_OFFSET, INITIATION_STATIC_OFFSET),
+    sealedStatic: bytes.subarray(INITIATION_STATIC_OFFSET, INITIATION_TIMESTAMP_OFFSET),
+    sealedTimestamp: bytes.subarray(INITIATION_TIMESTAMP_OFFSET, mac1Offset(bytes)),
+  };
+}
+
+/** The whole message with mac1 and mac2 still zero. */
+export function encodeResponse(message: ResponseMessage): Uint8Array {
+  const bytes = new Uint8Array(RESPONSE_LENGTH_BYTES);
+  bytes[0] = MESSAGE_RESPONSE;
+  writeIndex(bytes, SENDER_OFFSET, message.senderIndex);
+  writeIndex(bytes, RESPONSE_RECEIVER_OFFSET, message.receiverIndex);
+  bytes.set(message.ephemeral, RESPONSE_EPHEMERAL_OFFSET);
+  bytes.set(message.sealedNothing, RESPONSE_NOTHING_OFFSET);
+  return bytes;
+}
+
+/** `undefined` for any other message. The macs are not looked at. */
+export function decodeResponse(bytes: Uint8Array): ResponseMessage | undefined {
+  if (bytes.length !== RESPONSE_LENGTH_BYTES || decodeMessageType(bytes) !== MESSAGE_RESPONSE) return undefined;
+  return {
+    senderIndex: readIndex(bytes, SENDER_OFFSET),
+    receiverIndex: readIndex(bytes, RESPONSE_RECEIVER_OFFSET),
+    ephemeral: bytes.subarray(RESPONSE_EPHEMERAL_OFFSET, RESPONSE_EPHEMERAL_OFFSET + PUBLIC_KEY_LENGTH_BYTES),
+    sealedNothing: bytes.subarray(RESPONSE_NOTHING_OFFSET, mac1Offset(bytes)),
+  };
+}
+
+export function encodeCookieReply(message: CookieReplyMessage): Uint8Array {
+  const bytes = new Uint8Array(COOKIE_REPLY_LENGTH_BYTES);
+  bytes[0] = MESSAGE_COOKIE_REPLY;
+  writeIndex(bytes, COOKIE_REPLY_RECEIVER_OFFSET, message.receiverIndex);
+  bytes.set(message.nonce, COOKIE_REPLY_NONCE_OFFSET);
+  bytes.set(message.sealedCookie, COOKIE_REPLY_COOKIE_OFFSET);
+  return bytes;
+}
+
+/** `undefined` for any other message. */
+export function decodeCookieReply(bytes: Uint8Array): CookieReplyMessage | undefined {
+  if (bytes.length !== COOKIE_REPLY_LENGTH_BYTES || decodeMessageType(bytes) !== MESSAGE_COOKIE_REPLY) return undefined;
+  return {
+    receiverIndex: readIndex(bytes, COOKIE_REPLY_RECEIVER_OFFSET),
+    nonce: bytes.subarray(COOKIE_REPLY_NONCE_OFFSET, COOKIE_REPLY_COOKIE_OFFSET),
+    sealedCookie: bytes.subarray(COOKIE_REPLY_COOKIE_OFFSET),
+  };
+}
+
+function writeIndex(bytes: Uint8Array, offset: number, index: number): void {
+  new DataView(bytes.buffer, bytes.byteOffset).setUint32(offset, index, true);
+}
+
+function readIndex(bytes: Uint8Array, offset: number): number {
+  return new DataView(bytes.buffer, bytes.byteOffset).getUint32(offset, true);
+}
