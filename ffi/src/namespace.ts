@@ -34,20 +34,18 @@ export function openNamespace(where: string | number): number {
 }
 
 /**
- * Does `action` in the network namespace of descriptor `fd`, and comes back. It must be done when it returns: what runs
- * later, or on another thread (`fetch`, `node:fs` promises), is where it was before.
+ * Does `action` in the network namespace of descriptor `fd`, and comes back. What it does before it returns is done
+ * inside: `Bun.udpSocket`, `Bun.listen`, `Bun.serve` and `Bun.spawn` make their socket or process at once, and what they
+ * promise may be awaited outside. What comes after an `await`, and what other threads do (`fetch`), is not inside.
  *
  * @throws SystemError EPERM without CAP_SYS_ADMIN
- * @throws TypeError if `action` returns a promise, most of which would run outside
  */
 export function inNamespace<Result>(fd: number, action: () => Result): Result {
   const before = openFd(OWN_NAMESPACE, O_RDONLY);
   try {
     check(libc.setns(fd, CLONE_NEWNET), "enter a network namespace");
     try {
-      const result = action();
-      if (result instanceof Promise) throw new TypeError("what is done in a namespace must be done when it returns");
-      return result;
+      return action();
     } finally {
       check(libc.setns(before, CLONE_NEWNET), "return to the network namespace of before");
     }

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
   bindNamespace,
+  changeLink,
   closeFd,
   createBridge,
   createNamedNamespace,
@@ -55,9 +56,21 @@ test("nested", () => {
   closeFd(inner);
 });
 
-test("a promise is refused: most of it would run outside", () => {
+test("Bun makes its sockets at once: inside", async () => {
   const fd = createNamespace();
-  expect(() => inNamespace(fd, () => Promise.resolve())).toThrow(TypeError);
+  using netlink = inNamespace(fd, openNetlink);
+  changeLink(netlink, getLink(netlink, "lo")!.index, { up: true });
+  const seen = () => inNamespace(fd, () => Bun.spawnSync(["ss", "-Htuln"]).stdout.toString());
+  const udp = await inNamespace(fd, () => Bun.udpSocket({ hostname: "127.0.0.1", port: 4711 }));
+  const tcp = inNamespace(fd, () => Bun.listen({ hostname: "127.0.0.1", port: 4712, socket: { data() {} } }));
+  const http = inNamespace(fd, () => Bun.serve({ hostname: "127.0.0.1", port: 4713, fetch: () => new Response() }));
+  const client = await inNamespace(fd, () => Bun.connect({ hostname: "127.0.0.1", port: 4712, socket: { data() {} } }));
+  for (const port of [4711, 4712, 4713]) expect(seen()).toContain(`127.0.0.1:${port} `);
+  expect(client.remotePort).toBe(4712);
+  client.end();
+  udp.close();
+  tcp.stop(true);
+  await http.stop(true);
   closeFd(fd);
 });
 

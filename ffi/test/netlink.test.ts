@@ -1,6 +1,9 @@
 /** Links and addresses, judged by the program `ip`. Needs root. */
 
 import { describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import {
   addAddress,
   changeLink,
@@ -90,6 +93,13 @@ describe("links", () => {
     expect(getLink(left.netlink, link.index)).toMatchObject({ up: true, carrier: false });
     deleteLink(right.netlink, peer.index);
     expect(getLink(left.netlink, link.index)).toBeUndefined();
+  });
+
+  test("of a chosen index", () => {
+    using network = freshNetwork();
+    createVeth(network.netlink, { name: "left", index: 1001 }, { name: "right", index: 1002 });
+    expect(getLink(network.netlink, "left")?.index).toBe(1001);
+    expect(getLink(network.netlink, "right")?.index).toBe(1002);
   });
 
   test("renamed, resized, given a hardware address, joined to a bridge and taken out", () => {
@@ -260,4 +270,19 @@ describe("addresses", () => {
     expect(thrownBy(() => deleteAddress(network.netlink, address)).code).toBe("EADDRNOTAVAIL");
     expect(() => addAddress(network.netlink, { ...address, address: new Uint8Array(5) })).toThrow(RangeError);
   });
+});
+
+test("lists and the monitor need no privilege, changes say that they do", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "bun-ffi-tun-"));
+  try {
+    const built = await Bun.build({ entrypoints: [join(import.meta.dir, "child/unprivileged.ts")], target: "bun" });
+    await Bun.write(join(folder, "unprivileged.js"), await built.outputs[0]!.text());
+    Bun.spawnSync(["chmod", "-R", "a+rX", folder]);
+    const command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", process.execPath];
+    const { stdout, stderr } = Bun.spawnSync([...command, join(folder, "unprivileged.js")], { cwd: "/" });
+    expect(stderr.toString()).toBe("");
+    expect(JSON.parse(stdout.toString())).toEqual({ hasLoopback: true, isMonitorQuiet: true, change: "EPERM" });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });

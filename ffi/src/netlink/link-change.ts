@@ -46,6 +46,8 @@ export interface LinkChanges {
 /** One end of a veth pair. */
 export interface VethEnd extends LinkChanges {
   readonly name: string;
+  /** Default: the kernel's choice. */
+  readonly index?: number;
 }
 
 /**
@@ -55,7 +57,7 @@ export interface VethEnd extends LinkChanges {
  * @throws SystemError EEXIST: a name is taken
  */
 export function createVeth(netlink: NetlinkSocket, end: VethEnd, peer: Omit<VethEnd, "up">): void {
-  const peerInfo = joinBytes(encodeIfinfomsg(0), encodeChanges(peer));
+  const peerInfo = joinBytes(encodeIfinfomsg(peer.index ?? 0), encodeChanges(peer));
   const info = encodeNestedAttribute(IFLA_INFO_DATA, encodeNestedAttribute(VETH_INFO_PEER, peerInfo));
   createLink(netlink, "veth", end, info, `create the veth pair ${end.name} and ${peer.name}`);
 }
@@ -78,7 +80,7 @@ function createLink(
   operation = `create the ${kind} ${end.name}`,
 ): void {
   const body = joinBytes(
-    encodeIfinfomsgOf(0, end),
+    encodeIfinfomsgOf(end.index ?? 0, end),
     encodeChanges(end),
     encodeNestedAttribute(IFLA_LINKINFO, encodeTextAttribute(IFLA_INFO_KIND, kind), info),
   );
