@@ -20,6 +20,8 @@ import { formatHint, type TailnetKeys, tailnetKeys } from "./tailnet-keys.ts";
 const BATCH_ENTRIES = 256;
 /** One read ends after as many batches, however long the list is; the next read goes on. */
 const MOST_BATCHES = 512;
+/** A list that is another each time it is looked at is left alone until the next read. */
+const MOST_RESTARTS = 2;
 
 export interface ChainListOptions {
   readonly registry: Registry;
@@ -110,11 +112,13 @@ export class ChainList {
 
   async #readOn(): Promise<boolean> {
     const numberBefore = this.chain?.head.number;
-    for (let batch = 0; batch < MOST_BATCHES; batch++) {
+    let restarts = 0;
+    for (let batch = 0; batch < MOST_BATCHES && restarts <= MOST_RESTARTS; batch++) {
       const start = Math.max(0, this.#position - 1);
       const entries = await this.#options.registry.lrange(this.#keys.chain, start, start + BATCH_ENTRIES - 1);
       if (this.#position > 0 && entries[0] !== this.#lastEntry) {
         this.#startOver();
+        restarts++;
         continue;
       }
       const news = this.#position > 0 ? entries.slice(1) : entries;

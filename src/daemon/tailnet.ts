@@ -6,7 +6,6 @@
  * up. `tailnet-start.ts` makes one: by creating a tailnet, joining one, or opening the one on disk.
  */
 
-import { isDeepStrictEqual } from "node:util";
 import { errorMessage, MinitailError } from "../base/errors.ts";
 import { makeNetmap, type Netmap } from "../netmap/netmap.ts";
 import type { Chain } from "../trust/chain.ts";
@@ -21,25 +20,23 @@ import {
   joinKeyIdOf,
   joinKeyPairs,
 } from "../trust/join-key.ts";
-import { type MachineRecord, nextRecordNumber, sealRecord } from "../trust/record.ts";
+import type { MachineRecord } from "../trust/record.ts";
 import type { AdmissionTerms } from "../trust/statement-body.ts";
 import type { HealthItem } from "./api.ts";
 import { appendToChain, type Propose } from "./tailnet-append.ts";
-import { ChainList, newestNetworkKey } from "./tailnet-chain-list.ts";
+import { ChainList } from "./tailnet-chain-list.ts";
 import { judgedTimeMs } from "./tailnet-clock.ts";
 import type { TailnetContext } from "./tailnet-context.ts";
 import { type SyncScope, TailnetFeed, WHOLE_SCOPE } from "./tailnet-feed.ts";
 import { memberSigners, tailnetHealth } from "./tailnet-health.ts";
 import { tailnetKeys } from "./tailnet-keys.ts";
+import { OwnRecord, type RecordContent } from "./tailnet-own-record.ts";
 import { RecordBook } from "./tailnet-records.ts";
 import { refillChain } from "./tailnet-refill.ts";
 import { type Membership, type StoredRecords, saveChain, saveRecords } from "./tailnet-store.ts";
 
 /** A registry that goes on losing what it is given is not filled again more often. */
 const REFILL_INTERVAL_MS = 60_000;
-
-/** What this machine says of itself; numbers and times are added when it is written. */
-export type RecordContent = Pick<MachineRecord, "nodeKey" | "endpoints" | "homeRelay" | "routes" | "capabilities">;
 
 export interface JoinKeyRequest {
   readonly reusable: boolean;
@@ -63,12 +60,9 @@ export class Tailnet {
   readonly #membership: Membership;
   readonly #list: ChainList;
   readonly #book: RecordBook;
+  readonly #own: OwnRecord;
   readonly #feed: TailnetFeed;
   readonly #listeners = new Set<() => void>();
-  #ownNumber: number;
-  #content: RecordContent | undefined;
-  /** The content that our newest record says, once it was written. */
-  #writtenContent: RecordContent | undefined;
   #busy: Promise<unknown> = Promise.resolve();
   #lastSyncAtMs: number | undefined;
   #refilledAtMs = Number.NEGATIVE_INFINITY;
@@ -85,7 +79,7 @@ export class Tailnet {
     this.#list = new ChainList({ registry, tailnetId, networkKeys, registryToken, random, chain });
     const findMember = (id: NodeId) => this.state.members.get(id);
     this.#book = new RecordBook({ registry, tailnetId, networkKeys, selfId: this.selfId, findMember }, stored.records);
-    this.#ownNumber = stored.ownNumber;
+    this.#own = new OwnRecord(context, membership, this.#book, stored.ownNumber);
     this.#storedNumber = chain.head.number;
     const { channel } = tailnetKeys(tailnetId);
     this.#feed = new TailnetFeed({ registry, channel, clock, random, log, sync: (scope) => this.sync(scope) });
@@ -189,7 +183,7 @@ export class Tailnet {
    * as soon as it can be. Nothing is written where the last record says the same.
    */
   async publishRecord(content: RecordContent): Promise<boolean> {
-    this.#content = content;
+    this.#own.want(content);
     try {
       await this.sync({ chain: false, records: new Set() });
       return true;
@@ -248,7 +242,7 @@ export class Tailnet {
     if (changed.size > 0) this.#storeRecords();
     if (scope.chain) this.#lastSyncAtMs = this.#context.clock.nowMs();
     if (grew || changed.size > 0) this.#tell();
-    await this.#writeRecord();
+    if (this.self && this.#own.isDue) await this.#own.write(this.chain, () => this.#storeRecords());
     if (scope.chain && this.#list.lacksStatements) await this.#refill();
   }
 
@@ -263,27 +257,6 @@ export class Tailnet {
     if (records === "changed") return this.#book.readChanged();
     const others = [...records].filter((id) => id !== this.selfId);
     return this.#book.readOf(new Set(others));
-  }
-
-  /** Writes our record where it says something new, or where the registry was seen without it. */
-  async #writeRecord(): Promise<void> {
-    const content = this.#content;
-    if (!content || !this.self || this.#isWritten(content)) return;
-    const { clock, identity, random } = this.#context;
-    const nowMs = clock.nowMs();
-    const number = nextRecordNumber(Math.max(this.#ownNumber, this.#book.foreignOwnNumber), nowMs);
-    const { tailnetId, networkKeys } = this.#membership;
-    const record: MachineRecord = { ...content, number, timeMs: nowMs, head: this.chain.head };
-    const sealed = sealRecord(record, tailnetId, identity.machineKey, newestNetworkKey(networkKeys), random);
-    this.#ownNumber = number;
-    this.#book.keepOwn(record, sealed);
-    this.#storeRecords();
-    await this.#book.writeOwn();
-    this.#writtenContent = content;
-  }
-
-  #isWritten(content: RecordContent): boolean {
-    return isDeepStrictEqual(content, this.#writtenContent) && !this.#book.isOwnMissing;
   }
 
   async #refill(): Promise<void> {
@@ -306,7 +279,7 @@ export class Tailnet {
   }
 
   #storeRecords(): void {
-    saveRecords(this.#context.store, { ownNumber: this.#ownNumber, records: this.#book.stored });
+    saveRecords(this.#context.store, { ownNumber: this.#own.number, records: this.#book.stored });
   }
 
   #tell(): void {

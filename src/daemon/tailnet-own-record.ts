@@ -1,0 +1,61 @@
+/** This machine's own record: what it shall say, what it says, and the number that only rises. */
+
+import { isDeepStrictEqual } from "node:util";
+import type { Chain } from "../trust/chain.ts";
+import { type MachineRecord, nextRecordNumber, sealRecord } from "../trust/record.ts";
+import { newestNetworkKey } from "./tailnet-chain-list.ts";
+import type { TailnetContext } from "./tailnet-context.ts";
+import type { RecordBook } from "./tailnet-records.ts";
+import type { Membership } from "./tailnet-store.ts";
+
+/** What this machine says of itself; numbers and times are added when it is written. */
+export type RecordContent = Pick<MachineRecord, "nodeKey" | "endpoints" | "homeRelay" | "routes" | "capabilities">;
+
+export class OwnRecord {
+  readonly #context: TailnetContext;
+  readonly #membership: Membership;
+  readonly #book: RecordBook;
+  #number: number;
+  #wanted: RecordContent | undefined;
+  #written: RecordContent | undefined;
+
+  /** `number` is that of the last record, 0 before the first. */
+  constructor(context: TailnetContext, membership: Membership, book: RecordBook, number: number) {
+    this.#context = context;
+    this.#membership = membership;
+    this.#book = book;
+    this.#number = number;
+  }
+
+  /** The number of the last record, written or about to be. */
+  get number(): number {
+    return this.#number;
+  }
+
+  want(content: RecordContent): void {
+    this.#wanted = content;
+  }
+
+  /** True where there is something new to say, or where the registry was seen without our record. */
+  get isDue(): boolean {
+    if (!this.#wanted) return false;
+    return this.#book.isOwnMissing || !isDeepStrictEqual(this.#wanted, this.#written);
+  }
+
+  /** Writes what is wanted. `store` puts number and record on disk, before the registry has them. */
+  async write(chain: Chain, store: () => void): Promise<void> {
+    const content = this.#wanted;
+    if (!content) return;
+    const { clock, identity, random } = this.#context;
+    const { tailnetId, networkKeys } = this.#membership;
+    const nowMs = clock.nowMs();
+    const number = nextRecordNumber(Math.max(this.#number, this.#book.foreignOwnNumber), nowMs);
+    const record: MachineRecord = { ...content, number, timeMs: nowMs, head: chain.head };
+    const sealed = sealRecord(record, tailnetId, identity.machineKey, newestNetworkKey(networkKeys), random);
+    this.#number = number;
+    this.#book.keepOwn(record, sealed);
+    store();
+    await this.#book.writeOwn();
+    this.#written = content;
+  }
+}

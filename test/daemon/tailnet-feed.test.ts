@@ -1,0 +1,203 @@
+import { describe, expect, test } from "bun:test";
+import type { Clock } from "../../src/base/clock.ts";
+import { MinitailError } from "../../src/base/errors.ts";
+import { silentLog } from "../../src/base/log.ts";
+import {
+  mergeScopes,
+  type SyncScope,
+  scopeOfMessage,
+  TailnetFeed,
+  WHOLE_SCOPE,
+} from "../../src/daemon/tailnet-feed.ts";
+import { formatHint, parseHint } from "../../src/daemon/tailnet-keys.ts";
+import type { SubscriptionHandlers } from "../../src/registry/registry.ts";
+import { nodeIdOf } from "../../src/trust/identity.ts";
+import { MemoryDatabase, MemoryRegistry } from "./memory-registry.ts";
+
+const DAY_MS = 24 * 3_600_000;
+const idOf = (fill: number) => nodeIdOf(new Uint8Array(32).fill(fill));
+
+/** Time that passes when the test says so. */
+class TestClock implements Clock {
+  #nowMs = 0;
+  #timers: { atMs: number; action: () => void }[] = [];
+
+  nowMs(): number {
+    return this.#nowMs;
+  }
+
+  monotonicMs(): number {
+    return this.#nowMs;
+  }
+
+  after(delayMs: number, action: () => void) {
+    const timer = { atMs: this.#nowMs + delayMs, action };
+    this.#timers.push(timer);
+    return {
+      cancel: () => {
+        this.#timers = this.#timers.filter((other) => other !== timer);
+      },
+    };
+  }
+
+  /** Runs what is due until then, and what follows from it. */
+  async advance(byMs: number): Promise<void> {
+    const untilMs = this.#nowMs + byMs;
+    for (;;) {
+      await settle();
+      const next = this.#timers.filter(({ atMs }) => atMs <= untilMs).sort((a, b) => a.atMs - b.atMs)[0];
+      if (!next) break;
+      this.#timers = this.#timers.filter((timer) => timer !== next);
+      this.#nowMs = next.atMs;
+      next.action();
+    }
+    this.#nowMs = untilMs;
+  }
+}
+
+async function settle(): Promise<void> {
+  for (let i = 0; i < 20; i++) await Promise.resolve();
+}
+
+class Scene {
+  readonly clock = new TestClock();
+  readonly scopes: SyncScope[] = [];
+  handlers: SubscriptionHandlers | undefined;
+  fails = false;
+  /** What a sync waits for. */
+  gate: Promise<void> = Promise.resolve();
+  readonly feed: TailnetFeed;
+
+  constructor() {
+    const registry = new MemoryRegistry(new MemoryDatabase());
+    registry.subscribe = (_channel, handlers) => {
+      this.handlers = handlers;
+      return { close: () => {} };
+    };
+    this.feed = new TailnetFeed({
+      registry,
+      channel: "mt:x",
+      clock: this.clock,
+      random: (lengthBytes) => new Uint8Array(lengthBytes).fill(128),
+      log: silentLog,
+      sync: async (scope) => {
+        this.scopes.push(scope);
+        await this.gate;
+        if (this.fails) throw new MinitailError("registry-unreachable", "gone");
+      },
+    });
+  }
+}
+
+describe("feed", () => {
+  test("reads at the start, when connected, and when told", async () => {
+    const scene = new Scene();
+    scene.feed.start();
+    await settle();
+    expect(scene.scopes).toEqual([WHOLE_SCOPE]);
+    scene.handlers!.onConnected();
+    await settle();
+    expect(scene.scopes).toEqual([WHOLE_SCOPE, WHOLE_SCOPE]);
+    expect(scene.feed.connected).toBe(true);
+    scene.handlers!.onMessage("chain");
+    await settle();
+    expect(scene.scopes[2]).toEqual({ chain: true, records: new Set() });
+    scene.feed.stop();
+  });
+
+  test("what is told while it reads becomes one reading", async () => {
+    const scene = new Scene();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    scene.gate = promise;
+    scene.feed.start();
+    await settle();
+    for (const fill of [1, 2, 2]) scene.handlers!.onMessage(formatHint({ kind: "record", nodeId: idOf(fill) }));
+    scene.handlers!.onMessage("chain");
+    await settle();
+    expect(scene.scopes).toHaveLength(1);
+    resolve();
+    await settle();
+    expect(scene.scopes).toHaveLength(2);
+    expect(scene.scopes[1]).toEqual({ chain: true, records: new Set([idOf(1), idOf(2)]) });
+    scene.feed.stop();
+  });
+
+  test("connected and idle it reads at most 45 times a day", async () => {
+    const scene = new Scene();
+    scene.feed.start();
+    scene.handlers!.onConnected();
+    await scene.clock.advance(DAY_MS);
+    expect(scene.scopes.length).toBeGreaterThan(20);
+    expect(scene.scopes.length).toBeLessThan(45);
+    scene.feed.stop();
+  });
+
+  test("without a subscription it reads about once a minute", async () => {
+    const scene = new Scene();
+    scene.feed.start();
+    scene.handlers!.onConnected();
+    scene.handlers!.onDisconnected(new Error("gone"));
+    expect(scene.feed.connected).toBe(false);
+    await settle();
+    const before = scene.scopes.length;
+    await scene.clock.advance(10 * 60_000);
+    expect(scene.scopes.length - before).toBe(7);
+    scene.feed.stop();
+  });
+
+  test("what fails is tried again, later each time, at once when connected, and nothing of it is lost", async () => {
+    const scene = new Scene();
+    scene.fails = true;
+    scene.feed.start();
+    await scene.clock.advance(60_000);
+    const tries = scene.scopes.length;
+    expect(tries).toBeGreaterThan(4);
+    expect(tries).toBeLessThan(12);
+    expect(scene.feed.failure).toBeInstanceOf(MinitailError);
+    scene.feed.request({ chain: false, records: new Set([idOf(3)]) });
+    await settle();
+    expect(scene.scopes).toHaveLength(tries);
+    scene.fails = false;
+    scene.handlers!.onConnected();
+    await settle();
+    expect(scene.scopes).toHaveLength(tries + 1);
+    expect(scene.scopes.at(-1)).toEqual(WHOLE_SCOPE);
+    expect(scene.feed.failure).toBeUndefined();
+    scene.feed.stop();
+  });
+
+  test("asked before its start it waits, and after its end it does nothing", async () => {
+    const scene = new Scene();
+    scene.feed.request({ chain: false, records: new Set() });
+    await settle();
+    expect(scene.scopes).toHaveLength(0);
+    scene.feed.start();
+    await settle();
+    expect(scene.scopes).toHaveLength(1);
+    scene.feed.stop();
+    scene.feed.request(WHOLE_SCOPE);
+    await scene.clock.advance(DAY_MS);
+    expect(scene.scopes).toHaveLength(1);
+  });
+});
+
+describe("hints", () => {
+  test.each([["chain"], [`record ${idOf(1)}`]])("%p comes back", (text) => {
+    expect(formatHint(parseHint(text)!)).toBe(text);
+  });
+
+  test.each([[""], ["chains"], ["record"], ["record x"], [`record ${idOf(1)} 5`], ["x".repeat(5000)]])(
+    "%p may mean anything",
+    (text) => {
+      expect(parseHint(text)).toBeUndefined();
+      expect(scopeOfMessage(text)).toEqual(WHOLE_SCOPE);
+    },
+  );
+
+  test("scopes add up", () => {
+    const records = { chain: false, records: new Set([idOf(1)]) };
+    expect(mergeScopes(undefined, records)).toBe(records);
+    expect(mergeScopes(records, WHOLE_SCOPE)).toEqual(WHOLE_SCOPE);
+    expect(mergeScopes(WHOLE_SCOPE, records)).toEqual(WHOLE_SCOPE);
+  });
+});
