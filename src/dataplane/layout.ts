@@ -65,7 +65,7 @@ export const PeerWord = {
   version: 0,
   /** 1 where the slot holds a peer. */
   present: 1,
-  /** Row of the session to send under, plus 1; 0 where there is none. */
+  /** Row of the session to send under, plus 1; 0 where there is none. rx writes it too, see `Receiver`. */
   sendSessionRow: 2,
   /** 0 where no endpoint is known, else 4 or 6. */
   endpointFamily: 3,

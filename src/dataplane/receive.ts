@@ -111,10 +111,7 @@ export class Receiver {
   ): void {
     const plaintextBytes = messageBytes - TRANSPORT_HEADER_LENGTH_BYTES - TRANSPORT_TAG_LENGTH_BYTES;
     const slot = session.peerSlot;
-    if (session.reportFirstPacket) {
-      session.reportFirstPacket = false;
-      this.#events.sessionConfirmed(session.localIndex);
-    }
+    if (session.reportFirstPacket) this.#confirm(session);
     this.#events.authenticated(slot);
     this.#note(slot, messageBytes, plaintextBytes > 0, nowMs);
     if (nowMs >= session.rekeyAfterReceiveMs && !session.rekeyAsked) {
@@ -122,6 +119,17 @@ export class Receiver {
       this.#events.handshakeWanted(slot);
     }
     if (plaintextBytes > 0) this.#deliver(slot, buffer, offset, plaintextBytes);
+  }
+
+  /**
+   * The other side has the session too, so packets to it may go under it. It is taken into use here, before
+   * the packet is delivered: the answer may leave before the main thread has heard of the confirmation.
+   */
+  #confirm(session: CachedSession): void {
+    session.reportFirstPacket = false;
+    const word = peerWords(session.peerSlot) + PeerWord.sendSessionRow;
+    Atomics.store(this.#tables.words, word, sessionRow(session.localIndex) + 1);
+    this.#events.sessionConfirmed(session.localIndex);
   }
 
   #deliver(slot: number, buffer: Uint8Array, offset: number, plaintextBytes: number): void {

@@ -94,7 +94,7 @@ export class Transmitter {
       return;
     }
     const row = this.#sendRow(slot);
-    const session = row < 0 ? undefined : this.#usableSession(row, nowMs);
+    const session = this.#usableSession(slot, row, nowMs);
     if (!session) {
       if (this.#staging.add(slot, buffer, offset, packetBytes) > 0) this.#tables.count("txQueueOverflow");
       this.#askForHandshake(slot, nowMs);
@@ -106,7 +106,7 @@ export class Transmitter {
   /** Sends what waits for `slot`; where nothing waits, a keepalive if `keepaliveIfEmpty`. */
   flush(slot: number, keepaliveIfEmpty: boolean, nowMs: number): void {
     const row = this.#sendRow(slot);
-    const session = row < 0 ? undefined : this.#usableSession(row, nowMs);
+    const session = this.#usableSession(slot, row, nowMs);
     if (!session) {
       this.#askForHandshake(slot, nowMs);
       return;
@@ -139,10 +139,11 @@ export class Transmitter {
     return Atomics.load(this.#tables.words, peerWords(slot) + PeerWord.sendSessionRow) - 1;
   }
 
-  #usableSession(row: number, nowMs: number): CachedSession | undefined {
-    const session = this.#sessions.get(row);
-    const usable = session && nowMs < session.rejectAfterMs && session.sendCounter < REJECT_AFTER_MESSAGES;
-    return usable ? session : undefined;
+  /** A row may have passed on to another peer since it was named: packets go under a session of `slot` alone. */
+  #usableSession(slot: number, row: number, nowMs: number): CachedSession | undefined {
+    const session = row < 0 ? undefined : this.#sessions.get(row);
+    if (!session || session.peerSlot !== slot) return undefined;
+    return nowMs < session.rejectAfterMs && session.sendCounter < REJECT_AFTER_MESSAGES ? session : undefined;
   }
 
   #seal(

@@ -236,6 +236,38 @@ describe("transmit and receive", () => {
     expect(b.tables.readCounter("rxUnknownSession")).toBe(2);
   });
 
+  test("the answer to the packet that confirms a session goes under it already", () => {
+    const { a, b } = makeConnectedPair();
+    b.addSession(3, 0x00100011, 0x00200022, "responder", 500);
+    b.addSession(3, 0xdef00009, 0xabc00007, "responder", 1000);
+    b.writer.useSession(3, 0x00100011);
+    a.give(packet(A, B), 1001);
+    b.receive(a.sent[0]!, 1002);
+    b.give(packet(B, A), 1002);
+    a.receive(b.sent[0]!, 1003);
+    expect(a.delivered).toHaveLength(1);
+  });
+
+  test("a row that passed on to another peer's session is not sent under", () => {
+    const { a } = makeConnectedPair();
+    a.addPeer(1, "10.0.0.3/32", parseEndpoint("192.0.2.3:3")!);
+    a.writer.removeSession(0xabc00007);
+    a.writer.addSession({
+      slot: 1,
+      localIndex: 0x12300007,
+      remoteIndex: 1,
+      sendKey: KEY_A,
+      receiveKey: KEY_B,
+      reportFirstPacket: false,
+      rekeyAfterSendMs: NEVER,
+      rekeyAfterReceiveMs: NEVER,
+      rejectAfterMs: NEVER,
+    });
+    a.give(packet(A, B), 1001);
+    expect(a.sent).toEqual([]);
+    expect(a.events).toEqual([["handshake-wanted", 0]]);
+  });
+
   test("activity is reported once until it is no longer watched", () => {
     const { a, b } = makeConnectedPair();
     const reports = () => a.events.filter(([name]) => name === "activity").length;
