@@ -56,6 +56,8 @@ export async function buildSelftest(): Promise<void> {
 }
 
 function formatEntry(files: readonly string[]): string {
-  const blocks = files.map((file) => `describe(${JSON.stringify(file)}, () => {\n  require("../${file}");\n});`);
+  const blocks = files.map(
+    (file) => `describe(${JSON.stringify(file)}, async () => {\n  await import("../${file}");\n});`,
+  );
   return ['import { describe } from "bun:test";', "", ...blocks, ""].join("\n");
 }

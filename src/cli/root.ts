@@ -1,6 +1,7 @@
 /** Every command there is, in the groups that `help` shows. Each is loaded when it is called. */
 
 import { type CommandDef, defineCommand } from "citty";
+import { declareCommandGroup } from "./declare.ts";
 
 type Load = () => Promise<CommandDef>;
 
@@ -9,15 +10,38 @@ interface CommandGroup {
   readonly commands: Readonly<Record<string, Load>>;
 }
 
+const key: Load = async () =>
+  declareCommandGroup("key", "join keys", {
+    create: async () => (await import("./commands/key-create.ts")).default,
+  });
+
+const registry: Load = async () =>
+  declareCommandGroup("registry", "the registry: serve one, look at ours", {
+    serve: async () => (await import("./commands/registry-serve.ts")).default,
+    status: async () => (await import("./commands/registry-status.ts")).default,
+  });
+
 export const commandGroups: readonly CommandGroup[] = [
+  {
+    title: "Running",
+    commands: {
+      up: async () => (await import("./commands/up.ts")).default,
+      down: async () => (await import("./commands/down.ts")).default,
+    },
+  },
   {
     title: "Looking",
     commands: {
+      status: async () => (await import("./commands/status.ts")).default,
+      ip: async () => (await import("./commands/ip.ts")).default,
+      ping: async () => (await import("./commands/ping.ts")).default,
       selftest: async () => (await import("./commands/selftest.ts")).default,
       version: async () => (await import("./commands/version.ts")).default,
       help: async () => (await import("./commands/help.ts")).default,
     },
   },
+  { title: "Deciding", commands: { key } },
+  { title: "Services", commands: { registry } },
 ];
 
 export const rootCommand: CommandDef = defineCommand({

@@ -5,6 +5,7 @@ import { runCommand } from "citty";
 import { MinitailError } from "../base/errors.ts";
 import { type CommandLine, formatForCitty, readCommandLine } from "./command-line.ts";
 import type { CommandContext } from "./context.ts";
+import { DetachedCopy } from "./detach.ts";
 import { EXIT_DONE, exitStatus, formatError } from "./exit-status.ts";
 import { globalOptions } from "./global-flags.ts";
 import { createLog, stderrWriter } from "./log.ts";
@@ -19,15 +20,16 @@ export interface Invocation {
   readonly calledAs: string;
   /** The arguments after it. */
   readonly args: readonly string[];
-  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly environment: Record<string, string | undefined>;
 }
 
 /** Runs a command line and answers its exit status; whatever went wrong is on stderr by then. */
 export async function runCommandLine(invocation: Invocation): Promise<number> {
   const { environment } = invocation;
-  let isVerbose = invocation.args.includes("--verbose");
+  const detached = DetachedCopy.take(environment);
+  const args = detached ? detached.args : commandArguments(invocation);
+  let isVerbose = args.includes("--verbose");
   try {
-    const args = commandArguments(invocation);
     const line = await readCommandLine(rootCommand, args, environment);
     const globals = globalOptions(line.values, environment, resolve);
     isVerbose = globals.verbose;
@@ -39,11 +41,13 @@ export async function runCommandLine(invocation: Invocation): Promise<number> {
     }
     const log = createLog(globals.verbose ? "debug" : "normal", stderrWriter(environment));
     const given = line.values;
-    return await runLeaf(line, { globals, given, environment, output, log, rawArguments: args });
+    return await runLeaf(line, { globals, given, environment, output, log, detached, rawArguments: args });
   } catch (error) {
-    writeErrorLine(formatError(error));
+    const status = exitStatus(error);
+    const text = formatError(error);
+    if (!detached?.fail(text, status)) writeErrorLine(text);
     if (isVerbose && error instanceof Error && error.stack) writeErrorLine(error.stack);
-    return exitStatus(error);
+    return status;
   }
 }
 

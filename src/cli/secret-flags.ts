@@ -7,7 +7,8 @@ const SECRET_FLAGS = ["secret", "join", "token"];
 
 const FILE_PREFIX = "file:";
 const JOIN_KEY_PREFIX = "mt1:";
-const HIDDEN = "(hidden)";
+/** Short: it takes the place of a secret that may be. */
+const HIDDEN = "***";
 
 /** Any of these permission bits lets others than the owner read. */
 const READABLE_BY_OTHERS = 0o044;

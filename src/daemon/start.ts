@@ -3,10 +3,23 @@
  * a `MinitailError` where it cannot run. None is loaded before it is wanted.
  */
 
-import type { ProgramIo, RegistryOptions } from "./options.ts";
+import type { Log } from "../base/log.ts";
+import type { ProgramIo, RegistryOptions, UpOptions } from "./options.ts";
+
+/** The daemon. */
+export async function startDaemon(options: UpOptions, io: ProgramIo): Promise<number> {
+  const { runUp } = await import("./up.ts");
+  return runUp(options, io);
+}
 
 /** Serves a registry alone. */
 export async function startRegistry(options: RegistryOptions, io: ProgramIo): Promise<number> {
   const { runRegistryServe } = await import("./registry.ts");
   return runRegistryServe(options, io);
+}
+
+/** Takes back what a killed daemon left. */
+export async function forceDown(stateDirectory: string, log: Log): Promise<void> {
+  const { takeBackChanges } = await import("./force-down.ts");
+  takeBackChanges(stateDirectory, log);
 }

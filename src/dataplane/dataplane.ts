@@ -221,6 +221,7 @@ class DataPlaneWorker<Command> {
 }
 
 /** The executable is one file with one entry; from the source a worker has a file of its own. */
-function workerUrl(): URL | string {
-  return import.meta.url.includes("/$bunfs/") ? import.meta.url : new URL("./worker-entry.ts", import.meta.url);
+function workerUrl(): URL {
+  const isExecutable = import.meta.url.includes("/$bunfs/");
+  return isExecutable ? new URL(import.meta.url) : new URL("./worker-entry.ts", import.meta.url);
 }

@@ -1,0 +1,51 @@
+/** `minitail down [--force]` */
+
+import { isMinitailError, MinitailError } from "../../base/errors.ts";
+import { LocalApiClient } from "../../daemon/local-api-client.ts";
+import { forceDown } from "../../daemon/start.ts";
+import { declareCommand } from "../declare.ts";
+import { EXIT_DONE } from "../exit-status.ts";
+
+/** A daemon that needs longer to take back its changes hangs. */
+const STOP_LIMIT_MS = 30_000;
+const POLL_INTERVAL_MS = 20;
+
+export default declareCommand({
+  name: "down",
+  description: "stop the daemon and take back what it changed on this machine",
+  examples: ["minitail down"],
+  args: { force: { type: "boolean", description: "also where no daemon runs: take back what a killed one left" } },
+  async run(args, { globals, log }) {
+    const client = new LocalApiClient(globals.socketPath);
+    try {
+      await client.down();
+      await waitUntilStopped(client);
+    } catch (error) {
+      if (!args.force || !isMinitailError(error, "daemon-not-running")) throw withForceHint(error);
+    }
+    if (args.force) await forceDown(globals.stateDirectory, log);
+    return EXIT_DONE;
+  },
+});
+
+async function waitUntilStopped(client: LocalApiClient): Promise<void> {
+  const deadlineMs = performance.now() + STOP_LIMIT_MS;
+  while (performance.now() < deadlineMs) {
+    try {
+      await client.status();
+    } catch (error) {
+      if (isMinitailError(error, "daemon-not-running")) return;
+      throw error;
+    }
+    await Bun.sleep(POLL_INTERVAL_MS);
+  }
+  throw new MinitailError("timeout", "the daemon has not stopped yet", { hint: "see its log" });
+}
+
+function withForceHint(error: unknown): unknown {
+  if (!isMinitailError(error, "daemon-not-running")) return error;
+  return new MinitailError("daemon-not-running", error.message, {
+    hint: "minitail down --force takes back what a killed one left",
+    cause: error,
+  });
+}

@@ -1,0 +1,31 @@
+/** `minitail key create` */
+
+import { parseDurationMs } from "../../base/duration.ts";
+import { LocalApiClient } from "../../daemon/local-api-client.ts";
+import { declareCommand } from "../declare.ts";
+import { EXIT_DONE } from "../exit-status.ts";
+
+export default declareCommand({
+  name: "create",
+  description: "make a key with which another machine joins: minitail up --join KEY",
+  examples: ["minitail key create", "minitail key create --reusable --expires 1h --tags tag:server"],
+  args: {
+    reusable: { type: "boolean", description: "for any number of machines, until it expires" },
+    ephemeral: { type: "boolean", description: "machines that join by it are removed when they are gone" },
+    expires: { type: "string", valueHint: "DURATION", default: "24h", description: "how long it is good for (24h)" },
+    tags: { type: "string", valueHint: "TAG,..", description: "tags of the machines that join by it" },
+    user: { type: "string", valueHint: "USER", description: "whose machines they are" },
+  },
+  async run(args, { globals, output }) {
+    const created = await new LocalApiClient(globals.socketPath).createKey({
+      reusable: args.reusable === true,
+      ephemeral: args.ephemeral === true,
+      expiresInMs: parseDurationMs(args.expires) ?? 0,
+      tags: args.tags?.split(",") ?? [],
+      user: args.user ?? "",
+    });
+    if (globals.json) output.json(created);
+    else output.line(created.key);
+    return EXIT_DONE;
+  },
+});

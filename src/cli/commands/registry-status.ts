@@ -1,0 +1,31 @@
+/** `minitail registry status` */
+
+import { LocalApiClient } from "../../daemon/local-api-client.ts";
+import { declareCommand } from "../declare.ts";
+import { EXIT_DONE, EXIT_FAILED } from "../exit-status.ts";
+import { formatTable } from "../output.ts";
+
+export default declareCommand({
+  name: "status",
+  description: "the registry of this machine's network, and what is in it",
+  examples: ["minitail registry status"],
+  args: {},
+  async run(_args, { globals, output }) {
+    const status = await new LocalApiClient(globals.socketPath).registryStatus();
+    if (globals.json) {
+      output.json(status);
+    } else {
+      const rows = [
+        ["url", `${status.url}${status.embedded ? ", served here" : ""}`],
+        ["connected", status.connected ? "yes" : "no"],
+        ["last news", status.lastSyncAt ?? "none yet"],
+        ["commands", `${status.commandsSent} sent`],
+        ["tailnet", status.tailnetId],
+        ["chain", `${status.chainLength} statements`],
+        ["records", String(status.records)],
+      ];
+      for (const line of formatTable(rows)) output.line(line);
+    }
+    return status.connected ? EXIT_DONE : EXIT_FAILED;
+  },
+});
