@@ -4,7 +4,7 @@
  */
 
 import type { Log } from "../base/log.ts";
-import type { ProgramIo, RegistryOptions, UpOptions } from "./options.ts";
+import type { ProgramIo, RegistryOptions, UpOptions, WireguardOptions } from "./options.ts";
 
 /** The daemon. */
 export async function startDaemon(options: UpOptions, io: ProgramIo): Promise<number> {
@@ -22,4 +22,10 @@ export async function startRegistry(options: RegistryOptions, io: ProgramIo): Pr
 export async function forceDown(stateDirectory: string, log: Log): Promise<void> {
   const { takeBackChanges } = await import("./force-down.ts");
   takeBackChanges(stateDirectory, log);
+}
+
+/** A WireGuard interface alone. */
+export async function startWireguard(options: WireguardOptions, io: ProgramIo): Promise<number> {
+  const { runWireguard } = await import("./wireguard.ts");
+  return runWireguard(options, io);
 }

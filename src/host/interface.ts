@@ -104,6 +104,12 @@ function addPrefixRoute(netlink: NetlinkSocket, linkIndex: number, prefix: IpPre
   addRoute(netlink, { destination: maskPrefix(prefix), linkIndex });
 }
 
+export function setInterfaceMtu(name: string, mtuBytes: number): void {
+  using netlink = openNetlink();
+  const link = getLink(netlink, name);
+  if (link) changeLink(netlink, link.index, { mtu: mtuBytes });
+}
+
 /** The interface as it stands, `undefined` where there is none. */
 export function linkState(name: string): LinkState | undefined {
   using netlink = openNetlink();
