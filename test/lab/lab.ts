@@ -46,6 +46,7 @@ export class Lab implements AsyncDisposable {
   readonly #roomFd: number;
   readonly #room: SwitchRoom;
   readonly #hosts: Host[] = [];
+  #removed: Promise<void> | undefined;
 
   private constructor(folder: string) {
     this.#folder = folder;
@@ -109,8 +110,13 @@ export class Lab implements AsyncDisposable {
     return host;
   }
 
-  /** Ends all that runs in it, and removes it. */
+  /** Ends all that runs in it, and removes it. Asked again it does nothing more. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#removed ??= this.#remove();
+    await this.#removed;
+  }
+
+  async #remove(): Promise<void> {
     for (const host of this.#hosts) host.close();
     this.#room.close();
     closeFd(this.#roomFd);
