@@ -3,10 +3,12 @@
 import { errorMessage, isMinitailError } from "../base/errors.ts";
 import { type ChainState, signerOf } from "../trust/chain-state.ts";
 import type { HealthItem } from "./api.ts";
-import { clockBehindMs, formatSpan } from "./tailnet-clock.ts";
+import { CLOCK_HINT, clockBehindMs, formatSpan } from "./tailnet-clock.ts";
 
 export interface TailnetHealthInput {
   readonly state: ChainState;
+  /** The newest time that a signer signed. */
+  readonly newestSignedMs: number;
   readonly stoppedAt: number | undefined;
   readonly identityUsedTwice: boolean;
   readonly registryLostData: boolean;
@@ -47,12 +49,12 @@ export function tailnetHealth(input: TailnetHealthInput, nowMs: number): HealthI
       hint: (isMinitailError(input.failure) && input.failure.hint) || "what is known already goes on working",
     });
   }
-  const behindMs = clockBehindMs(state, nowMs);
+  const behindMs = clockBehindMs(input.newestSignedMs, nowMs);
   if (behindMs > 0) {
     items.push({
       code: "clock-off",
       message: `this machine's clock is ${formatSpan(behindMs)} behind the tailnet's`,
-      hint: "set the clock",
+      hint: CLOCK_HINT,
     });
   }
   if (!input.hasSecretSigner && state.members.size > 1 && memberSigners(state).length === 1) {

@@ -183,7 +183,7 @@ function refuseUnusable(state: ChainState, key: AdmittedJoinKey | undefined, now
       hint: "make another with minitail key create on a member, or a reusable one with --reusable",
     });
   }
-  const lateMs = judgedTimeMs(state, nowMs) - key.expiresAtMs;
+  const lateMs = judgedTimeMs(state.newestSignerTimeMs, nowMs) - key.expiresAtMs;
   if (key.expiresAtMs !== 0 && lateMs >= 0) {
     throw new MinitailError("join-key-expired", `the join key expired ${formatSpan(lateMs)} ago`, {
       hint: "make another with minitail key create on a member, and check this machine's clock",

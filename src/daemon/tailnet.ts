@@ -25,7 +25,7 @@ import type { AdmissionTerms } from "../trust/statement-body.ts";
 import type { HealthItem } from "./api.ts";
 import { appendToChain, type Propose } from "./tailnet-append.ts";
 import { ChainList } from "./tailnet-chain-list.ts";
-import { judgedTimeMs } from "./tailnet-clock.ts";
+import { judgedTimeMs, newestSignedTimeMs } from "./tailnet-clock.ts";
 import type { TailnetContext } from "./tailnet-context.ts";
 import { type SyncScope, TailnetFeed, WHOLE_SCOPE } from "./tailnet-feed.ts";
 import { memberSigners, tailnetHealth } from "./tailnet-health.ts";
@@ -131,12 +131,7 @@ export class Tailnet {
 
   /** Unix time by which expiry is judged. */
   judgedTimeMs(): number {
-    let newestMs = judgedTimeMs(this.state, this.#context.clock.nowMs());
-    for (const [id, { timeMs }] of this.records) {
-      const member = this.state.members.get(id);
-      if (member && signerOf(this.state, member.machineKey)) newestMs = Math.max(newestMs, timeMs);
-    }
-    return newestMs;
+    return judgedTimeMs(newestSignedTimeMs(this.state, this.records), this.#context.clock.nowMs());
   }
 
   /** The picture as it is verified now; `undefined` where this machine is no member any more. */
@@ -148,6 +143,7 @@ export class Tailnet {
     return tailnetHealth(
       {
         state: this.state,
+        newestSignedMs: newestSignedTimeMs(this.state, this.records),
         stoppedAt: this.#list.stoppedAt,
         identityUsedTwice: this.#book.foreignOwnNumber > 0,
         registryLostData: this.#list.wasReplaced || this.#hasRefilled,
