@@ -3,13 +3,14 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { REPOSITORY_DIRECTORY } from "../docker/cache.ts";
-import { type DockerEngine, openEngine } from "../docker/engine.ts";
+import { type DockerEngine, openEngine, requireDocker } from "../docker/engine.ts";
 import { type HostState, leftovers, readHostState } from "../docker/host-state.ts";
 import { ComposeProject } from "../docker/project.ts";
 
 const BUILD_LIMIT_MS = 900_000;
 const STEP_LIMIT_MS = 240_000;
 const SELFTEST_LIMIT_MS = 180_000;
+const OTHER_NETWORK = "minitail-test-other";
 const SERVER_ADDRESS = "10.11.12.1";
 const CLIENT_ADDRESS = "10.11.12.2";
 
@@ -28,6 +29,7 @@ afterAll(async () => {
   if (engine === undefined) return;
   try {
     await project.down();
+    await engine.docker(["network", "rm", OTHER_NETWORK]);
   } finally {
     await engine.stop();
   }
@@ -80,11 +82,15 @@ describe("docker compose", () => {
   );
 
   test(
-    "containers made anew on the same volumes are the same nodes, whatever addresses Docker gives them",
+    "containers made anew on the same volumes are the same nodes, at other addresses of Docker's",
     async () => {
       const identities = await Promise.all(["server", "client"].map(identityOf));
+      const dockerAddress = await dockerAddressOf("server");
       await project.down({ keepVolumes: true });
+      // Takes the range that the project's network had.
+      await requireDocker(engine, ["network", "create", OTHER_NETWORK]);
       await bringUp();
+      expect(await dockerAddressOf("server")).not.toBe(dockerAddress);
       expect(await Promise.all(["server", "client"].map(identityOf))).toEqual(identities);
       await expectPingsBothWays();
     },
@@ -108,6 +114,11 @@ async function expectPingsBothWays(): Promise<void> {
 async function expectPing(service: string, address: string): Promise<void> {
   const ping = await project.exec(service, ["ping", "-c", "3", "-i", "0.2", "-W", "5", address]);
   expect(ping.stdout + ping.stderr).toContain("3 packets transmitted, 3 received");
+}
+
+async function dockerAddressOf(service: string): Promise<string> {
+  const { stdout } = await project.exec(service, ["hostname", "--ip-address"]);
+  return stdout.trim();
 }
 
 async function identityOf(service: string): Promise<{ id: string; addresses: string[] }> {
