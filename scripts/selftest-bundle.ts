@@ -42,7 +42,8 @@ export async function buildSelftest(): Promise<void> {
   writeFileSync(ENTRY, formatEntry(pureTestFiles()));
   const result = await Bun.build({
     entrypoints: [ENTRY],
-    root: ROOT,
+    // Embedded files are then beside the bundle, by the names that they have in the executable.
+    root: dirname(ENTRY),
     target: "bun",
     format: "esm",
     // The commands under test include `selftest`, whose bundle this is.

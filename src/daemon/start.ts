@@ -29,3 +29,15 @@ export async function startWireguard(options: WireguardOptions, io: ProgramIo): 
   const { runWireguard } = await import("./wireguard.ts");
   return runWireguard(options, io);
 }
+
+/** The cipher that packets go through on this machine, and how long it takes for one of 1420 bytes. */
+export async function measureCipher(): Promise<{
+  readonly name: string;
+  readonly sealMicroseconds: number;
+  readonly openMicroseconds: number;
+}> {
+  const { loadTransportCipher } = await import("../crypto/load-transport-cipher.ts");
+  const { measureTransportCipher } = await import("../crypto/measure-transport-cipher.ts");
+  const cipher = loadTransportCipher();
+  return { name: cipher.name, ...measureTransportCipher(cipher) };
+}
