@@ -27,6 +27,7 @@ import {
   MESSAGE_RESPONSE,
 } from "../wire/wireguard.ts";
 import type { Action, ReadActivity, WatchActivity } from "./action.ts";
+import { Admission } from "./admission.ts";
 import { AllowedIps } from "./allowed-ips.ts";
 import type { DeviceConfiguration, DeviceSnapshot, PeerConfiguration } from "./configuration.ts";
 import { DEFAULT_LIMITS, IDENTIFIER, type Limits } from "./constants.ts";
@@ -34,11 +35,11 @@ import { MacChecker } from "./cookie.ts";
 import { DropCounters, type DropReason } from "./counters.ts";
 import { DeadlineHeap } from "./deadline-heap.ts";
 import { ResponderHandshake } from "./noise.ts";
-import type { LocalIdentity, Peer } from "./peer.ts";
+import type { Peer } from "./peer.ts";
 import { PeerTable } from "./peer-table.ts";
-import { LoadMeter, SourceRateLimiter } from "./rate-limiter.ts";
 import { SessionIndex } from "./session-index.ts";
-import { validateConfiguration } from "./validate-configuration.ts";
+import type { LocalIdentity } from "./static-secret.ts";
+import { countNewPeers, validateConfiguration } from "./validate-configuration.ts";
 
 export interface DeviceOptions {
   readonly random: RandomSource;
@@ -60,16 +61,14 @@ export class Device {
   readonly #peers: PeerTable;
   readonly #allowedIps = new AllowedIps();
   readonly #deadlines = new DeadlineHeap<Peer>();
-  readonly #load: LoadMeter;
-  readonly #sources: SourceRateLimiter;
+  readonly #admission: Admission;
   readonly #drops = new DropCounters();
   #identity: DeviceIdentity | undefined;
 
   constructor(options: DeviceOptions) {
     this.#random = options.random;
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
-    this.#load = new LoadMeter(this.#limits.underLoadMessagesPerSecond);
-    this.#sources = new SourceRateLimiter(this.#limits.maximumRateLimitedSources);
+    this.#admission = new Admission(this.#limits);
     this.#sessionIndex = new SessionIndex(options.random, this.#limits.maximumSessions);
     const surroundings = { ...options, sessionIndex: this.#sessionIndex, identity: () => this.#identity };
     this.#peers = new PeerTable(surroundings, this.#limits.maximumPeers);
@@ -196,7 +195,7 @@ export class Device {
     }
   }
 
-  /** What an initiation or response must show before anything is computed for it. */
+  /** Admits an initiation or response, or answers why not; under load perhaps by a cookie reply. */
   #admit(
     bytes: Uint8Array,
     senderIndex: number,
@@ -206,14 +205,12 @@ export class Device {
   ): DropReason | undefined {
     const macs = this.#identity?.macs;
     if (!macs) return "noPrivateKey";
-    if (!macs.hasValidMac1(bytes)) return "wrongMac1";
-    if (!this.#load.note(nowMs)) return undefined;
-    if (macs.hasValidMac2(bytes, source, nowMs)) {
-      return this.#sources.allow(source.address, nowMs) ? undefined : "sourceTooFast";
+    const verdict = this.#admission.judge(bytes, macs, source, nowMs);
+    if (verdict === "cookieDemanded") {
+      const reply = macs.createCookieReply(bytes, senderIndex, source, nowMs);
+      actions.push({ type: "send", message: "cookie-reply", slot: undefined, endpoint: source, bytes: reply });
     }
-    const reply = macs.createCookieReply(bytes, senderIndex, source, nowMs);
-    actions.push({ type: "send", message: "cookie-reply", slot: undefined, endpoint: source, bytes: reply });
-    return "cookieDemanded";
+    return verdict === "admitted" ? undefined : verdict;
   }
 
   #handleInitiation(
@@ -314,17 +311,10 @@ export class Device {
   }
 
   #checkRoom(change: DeviceConfiguration): void {
-    const additions = new Set<string>();
-    let available = change.replacePeers ? this.#limits.maximumPeers : this.#peers.available;
-    if ((change.peers ?? []).length <= available) return;
-    for (const { publicKey, remove, updateOnly } of change.peers ?? []) {
-      const key = publicKey.toHex();
-      const isKnown = additions.has(key) || (!change.replacePeers && this.#peers.find(publicKey) !== undefined);
-      if (isKnown || remove || updateOnly) continue;
-      additions.add(key);
-      available -= 1;
-    }
-    if (available < 0) throw this.#tooManyPeers();
+    const { replacePeers } = change;
+    const available = replacePeers ? this.#limits.maximumPeers : this.#peers.available;
+    const isKnown = (publicKey: Uint8Array) => !replacePeers && this.#peers.find(publicKey) !== undefined;
+    if (countNewPeers(change, isKnown) > available) throw this.#tooManyPeers();
   }
 
   #tooManyPeers(): MinitailError {

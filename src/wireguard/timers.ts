@@ -134,13 +134,15 @@ export class PeerTimers {
     this.#persistentAtMs = intervalMs === 0 ? NEVER : this.#persistentDueMs(nowMs);
   }
 
-  /** All that was under way is void: the keys are gone. */
-  reset(): void {
+  /** The keys are gone, and whatever was to be done with them. */
+  reset(nowMs: number): void {
     this.handleHandshakeComplete();
-    this.#lookAtMs = NEVER;
     this.#zeroKeysAtMs = NEVER;
     this.#handshakeMessageSentMs = Number.NEGATIVE_INFINITY;
     this.#initiationSentMs = Number.NEGATIVE_INFINITY;
+    this.#settledSentMs = nowMs;
+    this.#settledReceivedMs = nowMs;
+    this.#surroundings.watchActivity();
   }
 
   /** What is due at `nowMs`, in the order in which it is to be done. Each is answered once. */

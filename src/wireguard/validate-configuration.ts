@@ -1,5 +1,6 @@
 /** Refuses a configuration that cannot be applied as a whole, before any of it is. */
 
+import { formatHex } from "../base/bytes.ts";
 import { MinitailError } from "../base/errors.ts";
 import { addressLengthBits, type Endpoint, IPV4_LENGTH_BYTES, IPV6_LENGTH_BYTES, type IpPrefix } from "../base/ip.ts";
 import { KEY_LENGTH_BYTES } from "../base/key.ts";
@@ -11,6 +12,15 @@ const MAXIMUM_PERSISTENT_KEEPALIVE_SECONDS = 65_535;
 export function validateConfiguration(change: DeviceConfiguration): void {
   if (change.privateKey) checkKey("private key", change.privateKey);
   for (const peer of change.peers ?? []) validatePeer(peer);
+}
+
+/** How many peers the configuration adds, its removals not counted. */
+export function countNewPeers(change: DeviceConfiguration, isKnown: (publicKey: Uint8Array) => boolean): number {
+  const added = new Set<string>();
+  for (const { publicKey, remove, updateOnly } of change.peers ?? []) {
+    if (!remove && !updateOnly && !isKnown(publicKey)) added.add(formatHex(publicKey));
+  }
+  return added.size;
 }
 
 function validatePeer(peer: PeerConfiguration): void {

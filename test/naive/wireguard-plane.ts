@@ -47,12 +47,14 @@ export class NaivePlane {
     this.#output = output;
   }
 
+  /** A device asks for a peer that it is just adding as well. */
   activity(slot: number): PeerActivity {
-    return { ...this.#peer(slot).activity };
+    return { ...(this.peers.get(slot) ?? newPeer()).activity };
   }
 
   watch(slot: number): void {
-    this.#peer(slot).watched = true;
+    const peer = this.peers.get(slot);
+    if (peer) peer.watched = true;
   }
 
   perform(action: Action, nowMs: number): void {
