@@ -27,6 +27,7 @@ export const commandGroups: readonly CommandGroup[] = [
     commands: {
       up: async () => (await import("./commands/up.ts")).default,
       down: async () => (await import("./commands/down.ts")).default,
+      wireguard: async () => (await import("./commands/wireguard.ts")).default,
     },
   },
   {

@@ -12,6 +12,12 @@ export async function startDaemon(options: UpOptions, io: ProgramIo): Promise<nu
   return runUp(options, io);
 }
 
+/** A WireGuard interface alone. */
+export async function startWireguard(options: WireguardOptions, io: ProgramIo): Promise<number> {
+  const { runWireguard } = await import("./wireguard.ts");
+  return runWireguard(options, io);
+}
+
 /** Serves a registry alone. */
 export async function startRegistry(options: RegistryOptions, io: ProgramIo): Promise<number> {
   const { runRegistryServe } = await import("./registry.ts");
@@ -22,12 +28,6 @@ export async function startRegistry(options: RegistryOptions, io: ProgramIo): Pr
 export async function forceDown(stateDirectory: string, log: Log): Promise<void> {
   const { takeBackChanges } = await import("./force-down.ts");
   takeBackChanges(stateDirectory, log);
-}
-
-/** A WireGuard interface alone. */
-export async function startWireguard(options: WireguardOptions, io: ProgramIo): Promise<number> {
-  const { runWireguard } = await import("./wireguard.ts");
-  return runWireguard(options, io);
 }
 
 /** The cipher that packets go through on this machine, and how long it takes for one of 1420 bytes. */
