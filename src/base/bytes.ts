@@ -1,7 +1,8 @@
 /** Byte strings: comparison, joining, and the text forms hexadecimal, base64 and base64url. */
 
 const encoder = new TextEncoder();
-const strictDecoder = new TextDecoder("utf-8", { fatal: true });
+/** Without `ignoreBOM` a byte order mark at the start would vanish, and two byte strings be one text. */
+const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** UTF-8 bytes of `text`. */
 export function utf8(text: string): Uint8Array {

@@ -14,7 +14,7 @@ const PRESHARED_KEY = formatKey(new Uint8Array(32).fill(0x44));
 
 let folder = "";
 let server: Bun.Subprocess<"ignore", "pipe", "inherit">;
-let output: ReturnType<typeof server.stdout.getReader>;
+let output: { read(): Promise<{ value?: Uint8Array | undefined }> };
 
 /** The next line, or lines, that the server prints. */
 async function nextOutput(): Promise<string> {
