@@ -8,7 +8,7 @@
 import { statSync } from "node:fs";
 import { join, relative } from "node:path";
 import { buildSelftest } from "./selftest-bundle.ts";
-import { EXECUTABLE, ensurePackages, formatBuildLogs, ROOT } from "./tree.ts";
+import { EXECUTABLE, ensurePackages, errorText, formatBuildLogs, ROOT } from "./tree.ts";
 
 /** Builds the executable and answers its path. */
 export async function build(): Promise<string> {
@@ -36,7 +36,7 @@ if (import.meta.main) {
     const sizeMb = (statSync(path).size / 1e6).toFixed(1);
     console.log(`${relative(process.cwd(), path)}: ${sizeMb} MB in ${Math.round(performance.now() - startMs)} ms`);
   } catch (error) {
-    console.error(`build: ${error instanceof Error ? error.message : String(error)}`);
+    console.error(`build: ${errorText(error)}`);
     process.exit(1);
   }
 }

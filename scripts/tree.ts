@@ -43,3 +43,10 @@ export function formatBuildLogs(
     .map(({ message, position }) => (position ? `${position.file}:${position.line}: ${message}` : message))
     .join("\n");
 }
+
+/** The message of anything thrown, with what to do where it says so. */
+export function errorText(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const hint = "hint" in error && typeof error.hint === "string" ? `; ${error.hint}` : "";
+  return `${error.message}${hint}`;
+}
