@@ -27,6 +27,8 @@ export interface UapiServerOptions {
   readonly onRemoved: () => void;
   /** Instead of /var/run/wireguard. */
   readonly folder?: string;
+  /** A Unix socket that listens at the path already; it is taken over. */
+  readonly listenFd?: number;
   /** Instead of 30 s for a request to be whole and its answer to be taken. */
   readonly requestTimeoutMs?: number;
   readonly log?: Log;
@@ -48,12 +50,17 @@ export class UapiServer {
     this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#handleConnection(socket));
   }
 
-  /** Resolves once clients can connect. Throws "interface-taken" or "not-permitted". */
+  /** Resolves once clients can connect. Throws "interface-taken", "not-permitted", or "usage" for a wrong `listenFd`. */
   static async start(options: UapiServerOptions): Promise<UapiServer> {
     const path = uapiSocketPath(options.interfaceName, options.folder);
-    await prepareSocketPath(path);
     const server = new UapiServer(options, path);
-    await server.#listen();
+    if (options.listenFd === undefined) {
+      await prepareSocketPath(path);
+      await server.#listen();
+    } else {
+      await server.#adopt(options.listenFd);
+    }
+    server.#watchFile();
     return server;
   }
 
@@ -86,17 +93,26 @@ export class UapiServer {
     } finally {
       rmSync(firstPath, { force: true });
     }
-    this.#watchFile();
   }
 
-  #bind(path: string): Promise<void> {
+  async #adopt(fd: number): Promise<void> {
+    this.#file = statIfThere(this.path);
+    if (!this.#file?.isSocket()) throw new MinitailError("usage", `descriptor ${fd} does not listen at ${this.path}`);
+    try {
+      await this.#bind({ fd });
+    } catch (error) {
+      throw new MinitailError("usage", `can't listen on descriptor ${fd}: ${errorMessage(error)}`, { cause: error });
+    }
+  }
+
+  #bind(address: string | { readonly fd: number }): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#server.once("error", reject);
     this.#server.once("listening", resolve);
-    // The file is made before `listen` returns.
+    // A file is made before `listen` returns.
     const previousUmask = process.umask(SOCKET_UMASK);
     try {
-      this.#server.listen(path);
+      this.#server.listen(address);
     } finally {
       process.umask(previousUmask);
     }

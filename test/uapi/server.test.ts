@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import {
   existsSync,
+  linkSync,
   lstatSync,
   mkdtempSync,
   readdirSync,
@@ -12,6 +13,7 @@ import {
 import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { dupFd } from "bun-ffi-tun";
 import { formatHex } from "../../src/base/bytes.ts";
 import { isMinitailError, MinitailError } from "../../src/base/errors.ts";
 import { UapiServer, type UapiServerOptions } from "../../src/uapi/server.ts";
@@ -278,6 +280,23 @@ describe("the file", () => {
     expect(existsSync(join(folder, "wg8.sock"))).toBe(true);
     writeFileSync(join(folder, "file"), "");
     expect(await codeOf(start({ folder: join(folder, "file") }))).toBe("not-permitted");
+  });
+
+  test("a socket that listens already is taken over", async () => {
+    const path = join(folder, "wg7.sock");
+    const made = Bun.listen({ unix: join(folder, "made"), socket: { data() {} } });
+    linkSync(join(folder, "made"), path);
+    const listenFd = dupFd((made as unknown as { fd: number }).fd);
+    made.stop(true);
+    const server = await start({ listenFd });
+    expect(await ask(path, "get=1\n\n")).toBe(OK);
+    await server.close();
+    expect(existsSync(path)).toBe(false);
+    expect(removals).toBe(0);
+  });
+
+  test("a descriptor that is not that socket is an error", async () => {
+    expect(await codeOf(start({ listenFd: 0 }))).toBe("usage");
   });
 
   test("two interfaces side by side", async () => {
