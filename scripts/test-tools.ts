@@ -6,6 +6,7 @@ import { ensurePrograms } from "../test/machine/debian.ts";
 /** Program to package. */
 export const TEST_TOOLS: Readonly<Record<string, string>> = {
   "docker-init": "docker.io",
+  faketime: "faketime",
   ip: "iproute2",
   iperf3: "iperf3",
   nft: "nftables",

@@ -3,7 +3,7 @@
  * it changed on the machine when it ends.
  */
 
-import { closeFd, openMonitor } from "bun-ffi-tun";
+import { closeFd, hasCapability, openMonitor } from "bun-ffi-tun";
 import { errorMessage, MinitailError } from "../base/errors.ts";
 import { type Endpoint, formatAddress } from "../base/ip.ts";
 import type { Log } from "../base/log.ts";
@@ -103,6 +103,7 @@ export class Daemon implements LocalApi {
 
   async #start(): Promise<void> {
     const { options, signal } = this.#input;
+    requireNetworkAdministration();
     const state = StateDirectory.open(options.stateDirectory);
     this.#cleanUps.push(() => state.close());
     const journal = this.#openJournal(state);
@@ -358,6 +359,14 @@ export class Daemon implements LocalApi {
       hint: "minitail status lists them",
     });
   }
+}
+
+/** Before anything is touched: what fails later for want of it says less. */
+function requireNetworkAdministration(): void {
+  if (hasCapability("NET_ADMIN")) return;
+  throw new MinitailError("not-permitted", "minitail up changes the network, which this user may not", {
+    hint: "run it as root, or give the container --cap-add NET_ADMIN",
+  });
 }
 
 const IPV6_OFF: HealthItem = {

@@ -155,9 +155,11 @@ async function createHere(input: MembershipOptions): Promise<Membership> {
     (stored && parseEmbeddedRegistryKeys(new TextDecoder().decode(stored))) ?? generateEmbeddedRegistryKeys();
   state.write(EMBEDDED_KEYS_FILE, formatEmbeddedRegistryKeys(keys));
   const embedded = await startEmbeddedRegistry(state, settings.listen, keys, log);
-  return enter(input, [embedded.own], embedded, (context) =>
-    createTailnet(context, { pool: settings.pool, name: settings.name, registryToken: keys.token }),
-  );
+  return enter(input, [embedded.own], embedded, async (context) => {
+    // A first try that failed after the tailnet was on disk is gone on with: it has been made.
+    const { pool, name } = settings;
+    return openTailnet(context) ?? (await createTailnet(context, { pool, name, registryToken: keys.token }));
+  });
 }
 
 async function joinByKey(input: MembershipOptions, joinKey: JoinKey): Promise<Membership> {

@@ -128,7 +128,11 @@ export class WireguardInterface implements UapiDevice {
     const peers = this.#tunnel
       .snapshot()
       .peers.filter((peer) => peer.persistentKeepaliveSeconds > 0)
-      .map(({ publicKey, persistentKeepaliveSeconds }) => ({ publicKey, updateOnly: true, persistentKeepaliveSeconds }));
+      .map(({ publicKey, persistentKeepaliveSeconds }) => ({
+        publicKey,
+        updateOnly: true,
+        persistentKeepaliveSeconds,
+      }));
     if (peers.length > 0) this.#tunnel.configure({ peers });
   }
 

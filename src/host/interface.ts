@@ -53,7 +53,7 @@ function tunError(name: string, error: unknown): unknown {
       });
     case "EBUSY":
       return new MinitailError("interface-taken", `the interface ${name} exists already`, {
-        hint: "another program has it; choose another name",
+        hint: "another program has it; choose another name with --tun",
         ...cause,
       });
     case "EPERM":
