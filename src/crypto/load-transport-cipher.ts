@@ -8,14 +8,15 @@ import type { TransportCipher, TransportCipherName } from "./transport-cipher.ts
 import { NobleTransportCipher } from "./transport-cipher-noble.ts";
 import { SodiumTransportCipher } from "./transport-cipher-sodium.ts";
 
-interface Implementation {
+/** A way to have a transport cipher. */
+export interface TransportCipherImplementation {
   readonly name: TransportCipherName;
   /** Throws where it can't be had on this machine. */
   load(): TransportCipher;
 }
 
 /** Fastest first. The last one runs wherever Bun does. */
-const IMPLEMENTATIONS: readonly Implementation[] = [
+const IMPLEMENTATIONS: readonly TransportCipherImplementation[] = [
   { name: "sodium", load: () => new SodiumTransportCipher(loadSodiumBinding()) },
   { name: "noble", load: () => new NobleTransportCipher() },
 ];
@@ -27,13 +28,16 @@ export interface LoadTransportCipherOptions {
   readonly log?: Log;
 }
 
-/** A cipher of its own for each caller, without keys. */
-export function loadTransportCipher(options: LoadTransportCipherOptions = {}): TransportCipher {
+/** A cipher of its own for each caller, without keys. Tests give `implementations` of their own, fastest first. */
+export function loadTransportCipher(
+  options: LoadTransportCipherOptions = {},
+  implementations = IMPLEMENTATIONS,
+): TransportCipher {
   const { prefer, log = silentLog } = options;
-  if (prefer && !IMPLEMENTATIONS.some(({ name }) => name === prefer)) {
+  if (prefer && !implementations.some(({ name }) => name === prefer)) {
     log.warn(`the transport cipher ${prefer} is not in this build`);
   }
-  const inOrder = IMPLEMENTATIONS.toSorted((a, b) => Number(b.name === prefer) - Number(a.name === prefer));
+  const inOrder = implementations.toSorted((a, b) => Number(b.name === prefer) - Number(a.name === prefer));
   for (const implementation of inOrder) {
     const cipher = tryImplementation(implementation, log);
     if (cipher) return cipher;
@@ -48,7 +52,7 @@ export function loadAllTransportCiphers(log: Log = silentLog): TransportCipher[]
   );
 }
 
-function tryImplementation(implementation: Implementation, log: Log): TransportCipher | undefined {
+function tryImplementation(implementation: TransportCipherImplementation, log: Log): TransportCipher | undefined {
   try {
     const cipher = implementation.load();
     checkTransportCipher(cipher);

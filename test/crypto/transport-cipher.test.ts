@@ -2,10 +2,15 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { silentLog } from "../../src/base/log.ts";
 import { checkTransportCipher } from "../../src/crypto/check-transport-cipher.ts";
-import { loadAllTransportCiphers, loadTransportCipher } from "../../src/crypto/load-transport-cipher.ts";
+import {
+  loadAllTransportCiphers,
+  loadTransportCipher,
+  type TransportCipherImplementation,
+} from "../../src/crypto/load-transport-cipher.ts";
 import { measureTransportCipher } from "../../src/crypto/measure-transport-cipher.ts";
 import { PacketViews } from "../../src/crypto/packet-views.ts";
 import type { TransportCipher } from "../../src/crypto/transport-cipher.ts";
+import { NobleTransportCipher } from "../../src/crypto/transport-cipher-noble.ts";
 import { naiveSeal, naiveTransportNonce } from "../naive/chacha20-poly1305.ts";
 
 const TAG_BYTES = 16;
@@ -165,6 +170,32 @@ describe("loading", () => {
     const log = { ...silentLog, warn: (message: string) => warnings.push(message) };
     expect(loadTransportCipher({ prefer: "ring", log }).name).toBe(loadTransportCipher().name);
     expect(warnings[0]).toContain("ring");
+  });
+
+  const unloadable: TransportCipherImplementation = {
+    name: "ring",
+    load: () => {
+      throw new Error("no such library");
+    },
+  };
+  const wrong: TransportCipherImplementation = {
+    name: "sodium",
+    load: () => Object.assign(new NobleTransportCipher(), { seal: () => {} }),
+  };
+
+  test("passes over one that can't be loaded, and one that computes wrongly, and says so", () => {
+    const warnings: string[] = [];
+    const log = { ...silentLog, warn: (message: string) => warnings.push(message) };
+    const sound = new NobleTransportCipher();
+    expect(loadTransportCipher({ log }, [unloadable, wrong, { name: "noble", load: () => sound }])).toBe(sound);
+    expect(warnings).toEqual([
+      "the transport cipher ring can't be used: no such library",
+      "the transport cipher sodium can't be used: the transport cipher noble seals wrongly",
+    ]);
+  });
+
+  test("throws where none works", () => {
+    expect(() => loadTransportCipher({}, [unloadable, wrong])).toThrow("no transport cipher");
   });
 });
 
