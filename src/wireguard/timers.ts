@@ -187,15 +187,19 @@ export class PeerTimers {
     const { lastSentMs, lastReceivedMs } = this.#surroundings.readActivity();
     const hasPassed = Math.max(lastSentMs, lastReceivedMs, this.#reportedMs) > this.#lookedAtMs;
     this.#lookedAtMs = nowMs;
-    this.#lookAtMs = Math.min(this.#keepaliveDueMs(), this.#newHandshakeDueMs());
-    if (this.#lookAtMs !== NEVER) return;
-    if (hasPassed) {
-      this.#lookAtMs = nowMs + KEEPALIVE_TIMEOUT_MS;
+    const dueMs = this.#activityDueMs();
+    if (dueMs !== NEVER || hasPassed) {
+      // Data that comes after this look is due no sooner than the shorter of both timeouts.
+      this.#lookAtMs = Math.min(dueMs, nowMs + KEEPALIVE_TIMEOUT_MS);
       return;
     }
     this.#surroundings.watchActivity();
     // Data may have passed between the look and the watch, unreported.
-    this.#lookAtMs = Math.min(this.#keepaliveDueMs(), this.#newHandshakeDueMs());
+    this.#lookAtMs = this.#activityDueMs();
+  }
+
+  #activityDueMs(): number {
+    return Math.min(this.#keepaliveDueMs(), this.#newHandshakeDueMs());
   }
 
   #keepaliveDueMs(): number {
