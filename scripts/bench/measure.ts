@@ -59,7 +59,9 @@ async function measureTunnel(tunnel: Tunnel, hosts: TwoHosts, seconds: number): 
 
 async function roundTripMs(from: Host, to: string, count: number, intervalSeconds: number): Promise<number> {
   const limitMs = count * intervalSeconds * 1000 + GRACE_MS;
-  const output = await from.run(["ping", "-c", `${count}`, "-i", `${intervalSeconds}`, "-W", "2", to], limitMs);
+  const output = await from.lab.output(["ping", "-c", `${count}`, "-i", `${intervalSeconds}`, "-W", "2", to], {
+    limitMs,
+  });
   const middle = median(parsePing(output));
   if (middle === undefined) throw new Error(`no echo came back from ${to}`);
   return middle;
@@ -67,15 +69,14 @@ async function roundTripMs(from: Host, to: string, count: number, intervalSecond
 
 /** A transfer from left to right, by a server that serves only this one. */
 async function runIperf(hosts: TwoHosts, to: string, seconds: number, flags: readonly string[]): Promise<IperfSummary> {
-  const server = hosts.right.start(["iperf3", "--server", "--one-off", "--port", `${IPERF_PORT}`]);
+  const server = hosts.right.lab.spawn(["iperf3", "--server", "--one-off", "--port", `${IPERF_PORT}`]);
   try {
     await waitUntil("iperf3 to listen", LISTEN_LIMIT_MS, async () => {
-      return (await hosts.right.run(["ss", "-Hltn", `sport = :${IPERF_PORT}`])) !== "";
+      return (await hosts.right.lab.output(["ss", "-Hltn", `sport = :${IPERF_PORT}`])) !== "";
     });
     const client = ["iperf3", "--client", to, "--port", `${IPERF_PORT}`, "--time", `${seconds}`, "--json", ...flags];
-    return parseIperf(await hosts.left.run(client, seconds * 1000 + GRACE_MS));
+    return parseIperf(await hosts.left.lab.output(client, { limitMs: seconds * 1000 + GRACE_MS }));
   } finally {
-    server.kill();
-    await server.exited;
+    await server.stop();
   }
 }

@@ -21,8 +21,8 @@ function formatTable(columns: readonly FigureColumn[], rows: readonly TableRow[]
     ...columns.map((c) => row.medians[c.figure]?.toFixed(c.decimals) ?? ""),
   ]);
   const ratios = rows.flatMap(({ name, ratios }) => {
-    if (ratios === undefined || Object.keys(ratios).length === 0) return [];
-    return [[`${name} / ${referenceName}`, ...columns.map((column) => formatRatio(ratios[column.figure]))]];
+    if (!columns.some((column) => ratios?.[column.figure] !== undefined)) return [];
+    return [[`${name} / ${referenceName}`, ...columns.map((column) => formatRatio(ratios?.[column.figure]))]];
   });
   const better = ["better is", ...columns.map((column) => column.isBetter)];
   return formatRows([header, ...medians, ...ratios, better]);
