@@ -21,6 +21,8 @@ const COLOURS: Readonly<Record<string, string>> = { error: "31", warn: "33", deb
 export function createLog(detail: LogDetail, write: (line: string, level: string) => void): Log {
   const consola = createConsola({
     level: LEVELS[detail],
+    // Its way with messages that repeat, keeping them back for a second, would lose the last words of a program.
+    throttle: 0,
     reporters: [
       {
         log: ({ type, args }) => {
