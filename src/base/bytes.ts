@@ -1,7 +1,9 @@
 /** Byte strings: comparison, joining, and the text forms hexadecimal, base64 and base64url. */
 
+const BYTE_ORDER_MARK = "\ufeff";
+
 const encoder = new TextEncoder();
-/** Without `ignoreBOM` a byte order mark at the start would vanish, and two byte strings be one text. */
+/** Without `ignoreBOM` it drops a byte order mark at the start, and two byte strings are one text. */
 const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** UTF-8 bytes of `text`. */
@@ -9,10 +11,11 @@ export function utf8(text: string): Uint8Array {
   return encoder.encode(text);
 }
 
-/** The text of valid UTF-8, `undefined` for anything else. */
+/** The text of valid UTF-8; `undefined` for anything else, and for a byte order mark at the start (RFC 3629 section 6). */
 export function decodeUtf8(bytes: Uint8Array): string | undefined {
   try {
-    return strictDecoder.decode(bytes);
+    const text = strictDecoder.decode(bytes);
+    return text.startsWith(BYTE_ORDER_MARK) ? undefined : text;
   } catch {
     return undefined;
   }

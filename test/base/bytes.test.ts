@@ -23,8 +23,10 @@ describe("UTF-8", () => {
     expect(decodeUtf8(utf8(text))).toBe(text);
   });
 
-  test("a byte order mark is a character like any other", () => {
-    expect(decodeUtf8(bytes(0xef, 0xbb, 0xbf, 0x61))).toBe("\ufeffa");
+  test("a byte order mark is refused at the start, not dropped; elsewhere it is a character", () => {
+    expect(decodeUtf8(bytes(0xef, 0xbb, 0xbf))).toBeUndefined();
+    expect(decodeUtf8(bytes(0xef, 0xbb, 0xbf, 0x61))).toBeUndefined();
+    expect(decodeUtf8(bytes(0x61, 0xef, 0xbb, 0xbf))).toBe("a\ufeff");
   });
 
   test.each([
