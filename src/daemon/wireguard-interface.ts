@@ -124,16 +124,19 @@ export class WireguardInterface implements UapiDevice {
       this.#options.log.error(`${errorMessage(error)}${port}`);
       return;
     }
-    // Keepalives that were due while there was no socket.
-    const peers = this.#tunnel
-      .snapshot()
-      .peers.filter((peer) => peer.persistentKeepaliveSeconds > 0)
-      .map(({ publicKey, persistentKeepaliveSeconds }) => ({
-        publicKey,
-        updateOnly: true,
-        persistentKeepaliveSeconds,
-      }));
-    if (peers.length > 0) this.#tunnel.configure({ peers });
+    // What was sent while there was no socket went nowhere: handshakes that wait are sent again at once.
+    const { peers } = this.#tunnel.snapshot();
+    for (const { slot } of peers) this.#tunnel.restartHandshake(slot);
+    const keptAlive = peers.filter((peer) => peer.persistentKeepaliveSeconds > 0);
+    if (keptAlive.length > 0) {
+      this.#tunnel.configure({
+        peers: keptAlive.map(({ publicKey, persistentKeepaliveSeconds }) => ({
+          publicKey,
+          updateOnly: true,
+          persistentKeepaliveSeconds,
+        })),
+      });
+    }
   }
 
   #useWire(wire: UdpWire): void {

@@ -1,0 +1,93 @@
+/** Two hosts with a WireGuard interface each, configured by `wg` alike, whichever program runs it. */
+
+import { writeFileSync } from "node:fs";
+import type { Host, HostProcess, Lab } from "../lab/index.ts";
+import { MINITAIL } from "./mesh-node.ts";
+
+export type WireguardProgram = "minitail" | "wireguard-go";
+
+const START_LIMIT_MS = 10_000;
+
+export interface WireguardEnd {
+  readonly host: Host;
+  readonly program: HostProcess;
+  readonly privateKey: string;
+  readonly publicKey: string;
+  /** Inside the tunnel. */
+  readonly addresses: readonly [ipv4: string, ipv6: string];
+  readonly endpoint: string;
+}
+
+export interface PairOptions {
+  readonly programs: readonly [WireguardProgram, WireguardProgram];
+  /** Of the packets outside. */
+  readonly family: 4 | 6;
+  readonly presharedKey: boolean;
+}
+
+export const INTERFACE = "wg0";
+export const PORT = 51820;
+
+/** Starts the program in the foreground; the interface and its socket are there when this returns. */
+export async function startWireguard(host: Host, program: WireguardProgram): Promise<HostProcess> {
+  const command = program === "minitail" ? [MINITAIL, "wireguard", "-f", INTERFACE] : ["wireguard-go", "-f", INTERFACE];
+  const running = host.spawn(command, { env: { LOG_LEVEL: "verbose" } });
+  const isThere = `while ! wg show ${INTERFACE} >/dev/null 2>&1; do :; done`;
+  await host.output(["sh", "-c", isThere], { limitMs: START_LIMIT_MS });
+  return running;
+}
+
+/** Both ends up, neither with a session. Only the first knows where the other is. */
+export async function startPair(lab: Lab, options: PairOptions): Promise<[WireguardEnd, WireguardEnd]> {
+  const lan = lab.switch("lan");
+  const hosts = await Promise.all([lab.host("a"), lab.host("b")]);
+  const presharedKey = options.presharedKey ? (await hosts[0].output(["wg", "genpsk"])).trim() : undefined;
+  const ends: WireguardEnd[] = [];
+  for (const [i, host] of hosts.entries()) {
+    host.connect(lan, { address: [`192.0.2.${i + 1}/24`, `2001:db8::${i + 1}/64`] });
+    const privateKey = (await host.output(["wg", "genkey"])).trim();
+    const publicKey = (await host.output(["wg", "pubkey"], { stdin: privateKey })).trim();
+    const program = await startWireguard(host, options.programs[i]!);
+    const endpoint = options.family === 4 ? `192.0.2.${i + 1}:${PORT}` : `[2001:db8::${i + 1}]:${PORT}`;
+    ends.push({ host, program, privateKey, publicKey, addresses: [`10.9.0.${i + 1}`, `fd09::${i + 1}`], endpoint });
+  }
+  const [a, b] = ends as [WireguardEnd, WireguardEnd];
+  await configure(a, b, { presharedKey, knowsEndpoint: true });
+  await configure(b, a, { presharedKey, knowsEndpoint: false });
+  return [a, b];
+}
+
+async function configure(
+  end: WireguardEnd,
+  peer: WireguardEnd,
+  { presharedKey, knowsEndpoint }: { presharedKey: string | undefined; knowsEndpoint: boolean },
+): Promise<void> {
+  const { host } = end;
+  const lines = [
+    "[Interface]",
+    `PrivateKey = ${end.privateKey}`,
+    `ListenPort = ${PORT}`,
+    "[Peer]",
+    `PublicKey = ${peer.publicKey}`,
+    `AllowedIPs = ${peer.addresses[0]}/32, ${peer.addresses[1]}/128`,
+    ...(presharedKey === undefined ? [] : [`PresharedKey = ${presharedKey}`]),
+    ...(knowsEndpoint ? [`Endpoint = ${peer.endpoint}`] : []),
+  ];
+  const file = "/run/wg0.conf";
+  writeFileSync(host.path(file), `${lines.join("\n")}\n`, { mode: 0o600 });
+  await host.output(["wg", "setconf", INTERFACE, file]);
+  await host.output(["ip", "address", "add", `${end.addresses[0]}/24`, "dev", INTERFACE]);
+  await host.output(["ip", "address", "add", `${end.addresses[1]}/64`, "dev", INTERFACE, "nodad"]);
+  await host.output(["ip", "link", "set", INTERFACE, "up"]);
+}
+
+/** `wg show INTERFACE dump`: one line a peer, as fields. */
+export async function wgDump(host: Host): Promise<{
+  readonly latestHandshake: number;
+  readonly endpoint: string;
+  readonly rxBytes: number;
+  readonly txBytes: number;
+}> {
+  const peer = (await host.output(["wg", "show", INTERFACE, "dump"])).trim().split("\n")[1]!.split("\t");
+  return { endpoint: peer[2]!, latestHandshake: Number(peer[4]), rxBytes: Number(peer[5]), txBytes: Number(peer[6]) };
+}
