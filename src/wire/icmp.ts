@@ -13,7 +13,6 @@
  */
 
 import {
-  internetChecksum,
   IPV4_DESTINATION_OFFSET,
   IPV4_HEADER_LENGTH_BYTES,
   IPV4_PROTOCOL_OFFSET,
@@ -22,6 +21,7 @@ import {
   IPV6_HEADER_LENGTH_BYTES,
   IPV6_NEXT_HEADER_OFFSET,
   IPV6_SOURCE_OFFSET,
+  internetChecksum,
 } from "./ip.ts";
 
 export const PROTOCOL_ICMP = 1;
@@ -80,7 +80,10 @@ export function encodeEchoRequest(request: EchoRequest): Uint8Array {
     packet[7] = HOP_LIMIT;
     packet.set(request.source, IPV6_SOURCE_OFFSET);
     packet.set(request.destination, IPV6_DESTINATION_OFFSET);
-    view.setUint16(headerBytes + 2, internetChecksum(packet, headerBytes, icmpBytes, pseudoHeaderSum(packet, icmpBytes)));
+    view.setUint16(
+      headerBytes + 2,
+      internetChecksum(packet, headerBytes, icmpBytes, pseudoHeaderSum(packet, icmpBytes)),
+    );
   }
   return packet;
 }
