@@ -77,10 +77,12 @@ async function runTests(
   const child = Bun.spawn([process.execPath, "test", file], {
     cwd: directory,
     env: { BUN_BE_BUN: "1", HOME: directory, TMPDIR: directory, PATH: "/usr/sbin:/usr/bin:/sbin:/bin", NO_COLOR: "1" },
-    stdin: "ignore",
+    // Not "ignore": there may be no /dev/null.
+    stdin: "pipe",
     stdout: "pipe",
     stderr: "pipe",
   });
+  child.stdin.end();
   const [, text] = await Promise.all([forward(child.stdout, shows), forward(child.stderr, shows)]);
   return { status: await child.exited, text };
 }
