@@ -60,10 +60,10 @@ export interface Limits {
   readonly maximumRateLimitedSources: number;
 }
 
-/** The first two are the sizes of the data plane's tables. */
+/** The first two are the sizes of the data plane's tables; a thousand messages cost a quarter of a second. */
 export const DEFAULT_LIMITS: Limits = {
   maximumPeers: 1 << 14,
   maximumSessions: 1 << 17,
-  underLoadMessagesPerSecond: 256,
+  underLoadMessagesPerSecond: 1_000,
   maximumRateLimitedSources: 1 << 14,
 };
