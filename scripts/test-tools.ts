@@ -15,6 +15,7 @@ export const TEST_TOOLS: Readonly<Record<string, string>> = {
   setpriv: "util-linux",
   socat: "socat",
   strace: "strace",
+  tcpdump: "tcpdump",
   tmux: "tmux",
   tshark: "tshark",
   wg: "wireguard-tools",
