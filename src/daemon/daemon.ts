@@ -4,15 +4,14 @@
  */
 
 import { closeFd, hasCapability, openMonitor } from "bun-ffi-tun";
-import { errorMessage, MinitailError } from "../base/errors.ts";
-import { type Endpoint, formatAddress } from "../base/ip.ts";
+import { errorMessage, isMinitailError, MinitailError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { configureInterface, createTunInterface, linkState, machineAddresses } from "../host/interface.ts";
 import { Journal } from "../host/journal.ts";
 import type { NetmapNode } from "../netmap/netmap.ts";
 import { localEndpoints } from "../path/local-endpoints.ts";
 import { tailnetIpv6Prefix } from "../trust/identity.ts";
-import { ECHO_MINIMUM_DATA_BYTES } from "../wire/icmp.ts";
+import { uapiSocketPath } from "../uapi/socket-file.ts";
 import type {
   CreatedKey,
   CreateKeyRequest,
@@ -20,34 +19,33 @@ import type {
   HealthItem,
   PingReply,
   PingRequest,
-  RegistryState,
   RegistryStatus,
   Status,
 } from "./api.ts";
 import { EchoClient } from "./echo.ts";
 import { type LocalApi, serveLocalApi } from "./local-api-server.ts";
 import { establishMembership, type Membership } from "./membership.ts";
-import { Mesh, type MeshPeer } from "./mesh.ts";
+import { Mesh } from "./mesh.ts";
 import type { UpOptions } from "./options.ts";
+import { RunningNode } from "./running-node.ts";
 import { type Settings, settleSettings } from "./settings.ts";
 import { StateDirectory } from "./state-directory.ts";
-import { formatTime, makeStatus, pathStatus } from "./status.ts";
+import { makeStatus } from "./status.ts";
 import { Tunnel, type TunnelEvent } from "./tunnel.ts";
 import { openUdpWire, type UdpWire } from "./udp-wire.ts";
+import { serveWgSocket } from "./wg-socket.ts";
 
 /** Addresses and links often change several at a time. */
 const NETWORK_SETTLES_MS = 250;
 
 const JOURNAL_FILE = "journal.json";
 
-/** Largest IP and ICMP headers of an echo request. */
-const ECHO_HEADERS_BYTES = 48;
-
 export interface DaemonOptions {
   readonly options: UpOptions;
   readonly log: Log;
   /** Aborted when the start is to be given up. */
   readonly signal: AbortSignal;
+  /** Told what is waited for, in words for a person. */
   onWaiting(message: string): void;
 }
 
@@ -56,17 +54,10 @@ export class Daemon implements LocalApi {
   readonly #log: Log;
   /** What is undone, newest first, when the daemon ends. */
   readonly #cleanUps: (() => void | Promise<void>)[] = [];
-  readonly #latenciesMs = new Map<string, number>();
   readonly #ended = Promise.withResolvers<MinitailError | undefined>();
+  readonly #health: HealthItem[] = [];
   #state: DaemonState = "starting";
-  #settings!: Settings;
-  #wire!: UdpWire;
-  #tunnel: Tunnel | undefined;
-  #mesh: Mesh | undefined;
-  #membership: Membership | undefined;
-  #echo: EchoClient | undefined;
-  #endpoints: readonly Endpoint[] = [];
-  #interfaceHealth: readonly HealthItem[] = [];
+  #node: RunningNode | undefined;
   #settling: Timer | undefined;
 
   private constructor(input: DaemonOptions) {
@@ -93,12 +84,12 @@ export class Daemon implements LocalApi {
 
   /** This machine, once it runs. */
   get self(): NetmapNode | undefined {
-    return this.#mesh?.netmap?.self;
+    return this.#node?.netmap.self;
   }
 
-  /** Whether this machine made or serves the registry itself. */
+  /** Whether this machine serves the registry itself. */
   get servesRegistry(): boolean {
-    return this.#membership?.embedded !== undefined;
+    return this.#node?.parts.membership.embedded !== undefined;
   }
 
   async #start(): Promise<void> {
@@ -107,35 +98,35 @@ export class Daemon implements LocalApi {
     const state = StateDirectory.open(options.stateDirectory);
     this.#cleanUps.push(() => state.close());
     const journal = this.#openJournal(state);
-    this.#settings = settleSettings(state, options);
+    const settings = settleSettings(state, options);
+    const { interfaceName } = settings;
     const api = await journal.record({ kind: "file", path: options.socketPath }, () =>
       serveLocalApi(options.socketPath, this, this.#log),
     );
     this.#cleanUps.push(() => api.stop());
     // The device and the port come before the tailnet: a join key is not spent on a machine that can't use it.
-    const { interfaceName, port } = this.#settings;
     const tun = await journal.record({ kind: "interface", name: interfaceName }, () =>
       createTunInterface(interfaceName),
     );
     this.#cleanUps.push(() => closeFd(tun.fd));
     const monitorFd = openMonitor();
     this.#cleanUps.push(() => closeFd(monitorFd));
-    this.#wire = openUdpWire(port, 0);
-    this.#cleanUps.push(() => this.#wire.close());
-    const starting = this.#startTunnel(tun.fd, monitorFd);
+    const wire = openUdpWire(settings.port, 0);
+    this.#cleanUps.push(() => wire.close());
+    const starting = this.#startTunnel(tun.fd, monitorFd, settings);
     // Awaited below; the membership may fail first.
     starting.catch(() => {});
-    this.#membership = await establishMembership({
+    const membership = await establishMembership({
       state,
-      settings: this.#settings,
+      settings,
       options,
       log: this.#log,
       signal,
       onWaiting: (message) => this.#input.onWaiting(message),
     });
-    this.#cleanUps.push(() => this.#closeMembership());
-    this.#tunnel = await starting;
-    await this.#join(this.#tunnel, this.#membership);
+    this.#cleanUps.push(() => closeMembership(membership));
+    await this.#join(await starting, membership, settings, wire);
+    await this.#serveWgSocket(journal);
     this.#state = "running";
   }
 
@@ -151,13 +142,13 @@ export class Daemon implements LocalApi {
     return journal;
   }
 
-  async #startTunnel(deviceFd: number, monitorFd: number): Promise<Tunnel> {
+  async #startTunnel(deviceFd: number, monitorFd: number, settings: Settings): Promise<Tunnel> {
     const tunnel = await Tunnel.start({
       deviceFd,
       monitorFd,
-      mtuBytes: this.#settings.mtuBytes,
+      mtuBytes: settings.mtuBytes,
       log: this.#log,
-      chooseEndpoints: (slot, current, nowMs) => this.#mesh?.chooseEndpoints(slot, current, nowMs) ?? [],
+      chooseEndpoints: (slot, current, nowMs) => this.#node?.parts.mesh.chooseEndpoints(slot, current, nowMs) ?? [],
       onEvent: (event) => this.#handleTunnelEvent(event),
     });
     this.#cleanUps.push(() => tunnel.stop());
@@ -165,8 +156,9 @@ export class Daemon implements LocalApi {
   }
 
   /** Makes the tunnel what the tailnet says, and tells the tailnet where this machine is. */
-  async #join(tunnel: Tunnel, { tailnet, nodeKey }: Membership): Promise<void> {
-    const { interfaceName, mtuBytes, suffix } = this.#settings;
+  async #join(tunnel: Tunnel, membership: Membership, settings: Settings, wire: UdpWire): Promise<void> {
+    const { tailnet, nodeKey } = membership;
+    const { interfaceName, mtuBytes, suffix } = settings;
     const netmap = tailnet.netmap(suffix);
     if (!netmap) throw new MinitailError("internal", "this machine is no member of its tailnet");
     const { ipv6 } = configureInterface({
@@ -175,39 +167,43 @@ export class Daemon implements LocalApi {
       addresses: netmap.self.addresses,
       routes: [...netmap.pool, tailnetIpv6Prefix(netmap.tailnetId)],
     });
-    if (!ipv6) this.#interfaceHealth = [IPV6_OFF];
+    if (!ipv6) this.#health.push(IPV6_OFF);
     tunnel.configure({ privateKey: nodeKey.privateKey });
-    tunnel.setWire(this.#wire.fd);
-    this.#echo = new EchoClient((packet) => tunnel.sendPacket(packet));
-    this.#mesh = new Mesh(tunnel);
-    this.#mesh.setNetmap(netmap);
+    tunnel.setWire(wire.fd);
+    const mesh = new Mesh(tunnel);
+    const echo = new EchoClient((packet) => tunnel.sendPacket(packet));
+    const node = new RunningNode({ settings, membership, tunnel, mesh, echo, port: wire.port });
+    mesh.setNetmap(netmap);
+    this.#node = node;
     this.#cleanUps.push(
       tailnet.onChange(() => {
         const changed = tailnet.netmap(suffix);
-        if (changed) this.#mesh?.setNetmap(changed);
+        if (changed) mesh.setNetmap(changed);
       }),
     );
-    await this.#publish();
+    await publishEndpoints(node);
     tailnet.start();
   }
 
-  /** Publishes where this machine can be reached, if that changed. */
-  async #publish(): Promise<void> {
-    const { tailnet, nodeKey } = this.#membership!;
-    this.#endpoints = localEndpoints(machineAddresses(), this.#wire.port, this.#settings.interfaceName);
-    await tailnet.publishRecord({
-      nodeKey: nodeKey.publicKey,
-      endpoints: this.#endpoints,
-      homeRelay: undefined,
-      routes: [],
-      capabilities: [],
-    });
+  /** `wg show` on this interface. Where the socket can't be had, the node runs all the same. */
+  async #serveWgSocket(journal: Journal): Promise<void> {
+    const { tunnel, settings, port } = this.#node!.parts;
+    const path = uapiSocketPath(settings.interfaceName);
+    try {
+      const server = await serveWgSocket(settings.interfaceName, tunnel, port, this.#log);
+      this.#cleanUps.push(() => server.close());
+      await journal.record({ kind: "file", path }, () => {});
+    } catch (error) {
+      if (!isMinitailError(error)) throw error;
+      const message = `wg cannot show ${settings.interfaceName}: ${error.message}`;
+      this.#health.push({ code: "wg-socket-taken", message, hint: `end what has ${path}, then start minitail again` });
+    }
   }
 
   #handleTunnelEvent(event: TunnelEvent): void {
     switch (event.type) {
       case "echo-reply":
-        this.#echo?.handleReply(event.packet);
+        this.#node?.parts.echo.handleReply(event.packet);
         break;
       case "network-changed":
         this.#settling ??= setTimeout(() => {
@@ -216,29 +212,23 @@ export class Daemon implements LocalApi {
         }, NETWORK_SETTLES_MS);
         break;
       case "device-gone":
-        this.#fail(new MinitailError("internal", `the interface ${this.#settings.interfaceName} was deleted`));
+        this.#ended.resolve(new MinitailError("internal", "the interface was deleted by another program"));
         break;
       case "failed":
-        this.#fail(new MinitailError("internal", `the data plane failed: ${event.message}`));
+        this.#ended.resolve(new MinitailError("internal", `the data plane failed: ${event.message}`));
         break;
     }
   }
 
   #handleNetworkChange(): void {
-    if (this.#state !== "running") return;
-    const link = linkState(this.#settings.interfaceName);
-    if (link) this.#tunnel?.setMtu(link.mtuBytes);
-    this.#publish().catch((error: unknown) => this.#log.warn(`publishing new endpoints: ${errorMessage(error)}`));
-  }
-
-  #fail(error: MinitailError): void {
-    this.#ended.resolve(error);
-  }
-
-  #closeMembership(): Promise<void> | undefined {
-    this.#membership?.tailnet.stop();
-    this.#membership?.registry.close();
-    return this.#membership?.embedded?.stop();
+    const node = this.#node;
+    if (!node || this.#state !== "running") return;
+    const { tunnel, settings } = node.parts;
+    const link = linkState(settings.interfaceName);
+    if (link) tunnel.setMtu(link.mtuBytes);
+    publishEndpoints(node).catch((error: unknown) =>
+      this.#log.warn(`publishing new endpoints: ${errorMessage(error)}`),
+    );
   }
 
   /** Takes back all that was begun, and goes on where one thing can't be. */
@@ -255,15 +245,8 @@ export class Daemon implements LocalApi {
   }
 
   status(): Status {
-    return makeStatus({
-      state: this.#state,
-      mesh: this.#mesh,
-      tunnel: this.#tunnel,
-      mtuBytes: this.#settings.mtuBytes,
-      registry: this.#registryState(),
-      health: this.#health(),
-      latenciesMs: this.#latenciesMs,
-    });
+    const health = [...this.#health, ...(this.#node?.parts.membership.tailnet.health() ?? [])];
+    return makeStatus(this.#state, this.#node, health);
   }
 
   down(): void {
@@ -272,93 +255,42 @@ export class Daemon implements LocalApi {
   }
 
   async ping(request: PingRequest): Promise<PingReply> {
-    const { peer, mesh, netmap } = this.#findPeer(request.peer);
-    const isIpv6 = request.peer.includes(":");
-    const destination = peer.node.addresses[isIpv6 ? 1 : 0];
-    const source = netmap.self.addresses[isIpv6 ? 1 : 0];
-    const largestBytes = this.#settings.mtuBytes - ECHO_HEADERS_BYTES;
-    const { sizeBytes, timeoutMs } = request;
-    if (!Number.isInteger(sizeBytes) || sizeBytes < ECHO_MINIMUM_DATA_BYTES || sizeBytes > largestBytes) {
-      throw new MinitailError("usage", `a ping carries ${ECHO_MINIMUM_DATA_BYTES} to ${largestBytes} bytes`);
-    }
-    const latencyMs = await this.#echo!.echo(source, destination, sizeBytes, timeoutMs);
-    if (latencyMs !== undefined) this.#latenciesMs.set(peer.node.id, latencyMs);
-    const now = mesh.peers().find(({ node }) => node.id === peer.node.id) ?? peer;
-    return {
-      peer: { name: peer.node.name, address: formatAddress(destination) },
-      path: pathStatus(now, mesh, latencyMs),
-      latencyMs: latencyMs ?? null,
-    };
+    return await this.#running().ping(request);
   }
 
   async createKey(request: CreateKeyRequest): Promise<CreatedKey> {
-    const membership = this.#running();
-    const { reusable, ephemeral, tags, user, expiresInMs } = request;
-    const created = await membership.tailnet.createJoinKey({
-      reusable,
-      expiresAtMs: Date.now() + expiresInMs,
-      terms: { user, tags, ephemeral },
-      registries: membership
-        .registriesForNewcomers(this.#endpointsForNewcomers())
-        .map(({ urls, token, pin }) => ({ urls, token: token ?? "", pin })),
-    });
-    return { id: created.id, key: created.key, expiresAt: formatTime(created.expiresAtMs) };
+    return await this.#running().createKey(request);
   }
 
   registryStatus(): RegistryStatus {
-    const { tailnet, embedded } = this.#running();
-    return {
-      ...this.#registryState()!,
-      embedded: embedded !== undefined,
-      tailnetId: tailnet.id,
-      chainLength: tailnet.chain.statements.length,
-      records: tailnet.records.size,
-    };
+    return this.#running().registryStatus();
   }
 
-  /** A machine that has no address but loopback is reached by that, from itself. */
-  #endpointsForNewcomers(): readonly Endpoint[] {
-    return this.#endpoints.length > 0 ? this.#endpoints : [{ address: new Uint8Array([127, 0, 0, 1]), port: 0 }];
-  }
-
-  #running(): Membership {
-    if (this.#membership && this.#mesh) return this.#membership;
+  #running(): RunningNode {
+    if (this.#node) return this.#node;
     throw new MinitailError("daemon-not-running", "the daemon is still starting", {
       hint: "minitail status tells when",
     });
   }
+}
 
-  #registryState(): RegistryState | undefined {
-    const { registry, tailnet } = this.#membership ?? {};
-    if (!registry || !tailnet) return undefined;
-    const { lastSyncAtMs } = tailnet;
-    return {
-      url: registry.url,
-      connected: tailnet.connected,
-      lastSyncAt: lastSyncAtMs === undefined ? null : formatTime(lastSyncAtMs),
-      commandsSent: registry.commandsSent,
-    };
-  }
+/** Publishes where this machine can be reached; nothing is written where the last record says the same. */
+async function publishEndpoints(node: RunningNode): Promise<void> {
+  const { membership, settings, port } = node.parts;
+  node.endpoints = localEndpoints(machineAddresses(), port, settings.interfaceName);
+  await membership.tailnet.publishRecord({
+    nodeKey: membership.nodeKey.publicKey,
+    endpoints: node.endpoints,
+    homeRelay: undefined,
+    routes: [],
+    capabilities: [],
+  });
+}
 
-  #health(): readonly HealthItem[] {
-    return [...this.#interfaceHealth, ...(this.#membership?.tailnet.health() ?? [])];
-  }
-
-  /** By name, DNS name, address or node id. */
-  #findPeer(text: string): { peer: MeshPeer; mesh: Mesh; netmap: NonNullable<Mesh["netmap"]> } {
-    this.#running();
-    const mesh = this.#mesh!;
-    const netmap = mesh.netmap!;
-    const wanted = text.toLowerCase();
-    const isMeant = (node: NetmapNode) =>
-      [node.id, node.name, node.dnsName, ...node.addresses.map(formatAddress)].includes(wanted);
-    const peer = mesh.peers().find(({ node }) => isMeant(node));
-    if (peer) return { peer, mesh, netmap };
-    if (isMeant(netmap.self)) throw new MinitailError("usage", `${text} is this machine itself`);
-    throw new MinitailError("no-such-peer", `no machine of the tailnet is called ${text}`, {
-      hint: "minitail status lists them",
-    });
-  }
+function closeMembership({ tailnet, registry, embedded }: Membership): Promise<void> | undefined {
+  tailnet.stop();
+  registry.close();
+  return embedded?.stop();
 }
 
 /** Before anything is touched: what fails later for want of it says less. */

@@ -6,9 +6,9 @@ import { formatAddress, formatEndpoint, formatPrefix } from "../base/ip.ts";
 import { VERSION } from "../base/version.ts";
 import type { Netmap, NetmapNode } from "../netmap/netmap.ts";
 import { formatTailnetId } from "../trust/identity.ts";
-import type { DaemonState, HealthItem, NodeStatus, PathStatus, RegistryState, Status } from "./api.ts";
+import type { DaemonState, HealthItem, NodeStatus, PathStatus, Status } from "./api.ts";
 import type { Mesh, MeshPeer } from "./mesh.ts";
-import type { Tunnel } from "./tunnel.ts";
+import type { RunningNode } from "./running-node.ts";
 
 /**
  * A peer that nothing authenticated came from for so long has no path: sessions end after 180 s
@@ -16,28 +16,21 @@ import type { Tunnel } from "./tunnel.ts";
  */
 const PATH_LIVES_MS = 180_000;
 
-export interface StatusInput {
-  readonly state: DaemonState;
-  readonly mesh: Mesh | undefined;
-  readonly tunnel: Tunnel | undefined;
-  readonly mtuBytes: number;
-  readonly registry: RegistryState | undefined;
-  readonly health: readonly HealthItem[];
-  /** Of the last echo of each peer, by node id. */
-  readonly latenciesMs: ReadonlyMap<string, number>;
-}
-
-export function makeStatus(input: StatusInput): Status {
-  const netmap = input.mesh?.netmap;
+/** `node` is `undefined` while the daemon starts. */
+export function makeStatus(state: DaemonState, node: RunningNode | undefined, health: readonly HealthItem[]): Status {
+  if (!node) {
+    return { version: VERSION, state, tailnet: null, self: null, peers: [], registry: null, dataplane: null, health };
+  }
+  const { tunnel, mesh, settings } = node.parts;
   return {
     version: VERSION,
-    state: input.state,
-    tailnet: netmap ? tailnetStatus(netmap) : null,
-    self: netmap ? selfStatus(netmap.self) : null,
-    peers: input.mesh && input.tunnel ? input.mesh.peers().map((peer) => peerStatus(peer, input)) : [],
-    registry: input.registry ?? null,
-    dataplane: input.tunnel ? { aead: input.tunnel.aead, offloads: [], mtu: input.mtuBytes } : null,
-    health: input.health,
+    state,
+    tailnet: tailnetStatus(node.netmap),
+    self: selfStatus(node.netmap.self),
+    peers: mesh.peers().map((peer) => peerStatus(peer, node)),
+    registry: node.registryState(),
+    dataplane: { aead: tunnel.aead, offloads: [], mtu: settings.mtuBytes },
+    health,
   };
 }
 
@@ -67,14 +60,13 @@ function selfStatus(node: NetmapNode): NodeStatus {
   return { ...nodeStatus(node), online: true, path };
 }
 
-function peerStatus(peer: MeshPeer, input: StatusInput): NodeStatus {
+function peerStatus(peer: MeshPeer, { parts, latenciesMs }: RunningNode): NodeStatus {
   const { node, tunnelPeer } = peer;
-  const mesh = input.mesh!;
-  const tunnel = input.tunnel!;
+  const { mesh, tunnel } = parts;
   if (!tunnelPeer) return nodeStatus(node);
   const traffic = tunnel.traffic(tunnelPeer.slot);
   const lastReceivedMs = tunnel.lastReceivedMs(tunnelPeer.slot);
-  const path = pathStatus(peer, mesh, input.latenciesMs.get(node.id));
+  const path = pathStatus(peer, mesh, latenciesMs.get(node.id));
   return {
     ...nodeStatus(node),
     online: path.kind === "direct" ? true : null,

@@ -1,0 +1,117 @@
+/** A node that is a member and carries packets: its parts, and what the local API asks of them. */
+
+import { MinitailError } from "../base/errors.ts";
+import { type Endpoint, formatAddress } from "../base/ip.ts";
+import type { Netmap, NetmapNode } from "../netmap/netmap.ts";
+import { ECHO_MINIMUM_DATA_BYTES } from "../wire/icmp.ts";
+import type { CreatedKey, CreateKeyRequest, PingReply, PingRequest, RegistryState, RegistryStatus } from "./api.ts";
+import type { EchoClient } from "./echo.ts";
+import type { Membership } from "./membership.ts";
+import type { Mesh, MeshPeer } from "./mesh.ts";
+import type { Settings } from "./settings.ts";
+import { formatTime, pathStatus } from "./status.ts";
+import type { Tunnel } from "./tunnel.ts";
+
+/** Largest IP and ICMP headers of an echo request. */
+const ECHO_HEADERS_BYTES = 48;
+
+/** What a machine without any other address is reached at, from itself. */
+const LOOPBACK: Endpoint = { address: new Uint8Array([127, 0, 0, 1]), port: 0 };
+
+export interface NodeParts {
+  readonly settings: Settings;
+  readonly membership: Membership;
+  readonly tunnel: Tunnel;
+  readonly mesh: Mesh;
+  readonly echo: EchoClient;
+  /** UDP port of packets, chosen by the system where 0 was asked for. */
+  readonly port: number;
+}
+
+export class RunningNode {
+  readonly parts: NodeParts;
+  /** Where this machine can be reached, as it was last published. */
+  endpoints: readonly Endpoint[] = [];
+  /** Of the last echo of each peer, by node id. */
+  readonly latenciesMs = new Map<string, number>();
+
+  constructor(parts: NodeParts) {
+    this.parts = parts;
+  }
+
+  get netmap(): Netmap {
+    return this.parts.mesh.netmap!;
+  }
+
+  /** One echo through the tunnel. Throws `no-such-peer`, or `usage` for this machine itself and sizes that do not fit. */
+  async ping(request: PingRequest): Promise<PingReply> {
+    const { mesh, echo, settings } = this.parts;
+    const { node } = this.#findPeer(request.peer);
+    const { sizeBytes, timeoutMs } = request;
+    const largestBytes = settings.mtuBytes - ECHO_HEADERS_BYTES;
+    if (!Number.isInteger(sizeBytes) || sizeBytes < ECHO_MINIMUM_DATA_BYTES || sizeBytes > largestBytes) {
+      throw new MinitailError("usage", `a ping carries ${ECHO_MINIMUM_DATA_BYTES} to ${largestBytes} bytes`);
+    }
+    const family = request.peer.includes(":") ? 1 : 0;
+    const destination = node.addresses[family];
+    const latencyMs = await echo.echo(this.netmap.self.addresses[family], destination, sizeBytes, timeoutMs);
+    if (latencyMs !== undefined) this.latenciesMs.set(node.id, latencyMs);
+    const now = mesh.peers().find((peer) => peer.node.id === node.id);
+    return {
+      peer: { name: node.name, address: formatAddress(destination) },
+      path: pathStatus(now ?? { node, tunnelPeer: undefined }, mesh, latencyMs),
+      latencyMs: latencyMs ?? null,
+    };
+  }
+
+  /** Throws `not-signer` where this machine may not admit others. */
+  async createKey(request: CreateKeyRequest): Promise<CreatedKey> {
+    const { membership } = this.parts;
+    const { reusable, ephemeral, tags, user, expiresInMs } = request;
+    const reachableAt = this.endpoints.length > 0 ? this.endpoints : [LOOPBACK];
+    const created = await membership.tailnet.createJoinKey({
+      reusable,
+      expiresAtMs: Date.now() + expiresInMs,
+      terms: { user, tags, ephemeral },
+      registries: membership
+        .registriesForNewcomers(reachableAt)
+        .map(({ urls, token, pin }) => ({ urls, token: token ?? "", pin })),
+    });
+    return { id: created.id, key: created.key, expiresAt: formatTime(created.expiresAtMs) };
+  }
+
+  registryState(): RegistryState {
+    const { registry, tailnet } = this.parts.membership;
+    const { lastSyncAtMs } = tailnet;
+    return {
+      url: registry.url,
+      connected: tailnet.connected,
+      lastSyncAt: lastSyncAtMs === undefined ? null : formatTime(lastSyncAtMs),
+      commandsSent: registry.commandsSent,
+    };
+  }
+
+  registryStatus(): RegistryStatus {
+    const { tailnet, embedded } = this.parts.membership;
+    return {
+      ...this.registryState(),
+      embedded: embedded !== undefined,
+      tailnetId: tailnet.id,
+      chainLength: tailnet.chain.statements.length,
+      records: tailnet.records.size,
+    };
+  }
+
+  /** By name, DNS name, address or node id. */
+  #findPeer(text: string): MeshPeer {
+    const wanted = text.toLowerCase();
+    const isMeant = (node: NetmapNode) =>
+      [node.id, node.name, node.dnsName, ...node.addresses.map(formatAddress)].includes(wanted);
+    const peer = this.parts.mesh.peers().find(({ node }) => isMeant(node));
+    if (peer) return peer;
+    if (isMeant(this.netmap.self)) throw new MinitailError("usage", `${text} is this machine itself`);
+    throw new MinitailError("no-such-peer", `no machine of the tailnet is called ${text}`, {
+      hint: "minitail status lists them",
+    });
+  }
+}
