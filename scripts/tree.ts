@@ -9,11 +9,15 @@ export const EXECUTABLE = join(ROOT, "dist/minitail");
 /** Packages whose absence tells that the installation did not end. */
 const REQUIRED_PACKAGES = ["citty", "consola", "@upstash/redis", "@noble/ciphers", "bun-ffi-tun"];
 
-/** Installs the packages of bun.lock where there are none. Throws where some are missing after that. */
+/**
+ * Installs the packages of bun.lock where there are none, and starts this script again, because a Bun that has seen
+ * no node_modules finds none in it later. Throws where some are missing after that.
+ */
 export async function ensurePackages(): Promise<void> {
   if (!existsSync(join(ROOT, "node_modules"))) {
     const status = await run([process.execPath, "install", "--frozen-lockfile"]);
     if (status !== 0) throw new Error(`bun install ended with status ${status}`);
+    process.exit(await run([process.execPath, ...process.argv.slice(1)]));
   }
   const missing = REQUIRED_PACKAGES.filter((name) => !existsSync(join(ROOT, "node_modules", name, "package.json")));
   if (missing.length === 0) return;
