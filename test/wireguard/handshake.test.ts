@@ -142,6 +142,75 @@ describe("a handshake", () => {
     expect(b.receivedFrom(a)).toEqual(["data"]);
   });
 
+  test("of ours that was overtaken by the peer's is over: its response comes too late", () => {
+    const { simulation, a, b } = pair();
+    simulation.network = DEAF;
+    a.sendTo(b);
+    b.sendTo(a);
+    simulation.run(0);
+    const [ofA, ofB] = simulation.sentOfType(MESSAGE_INITIATION);
+    b.receive(ofA!.bytes, a.endpoint);
+    a.receive(ofB!.bytes, b.endpoint);
+    const [late, toB] = simulation.sentOfType(MESSAGE_RESPONSE);
+    b.receive(toB!.bytes, a.endpoint);
+    a.receive(simulation.sentOfType(MESSAGE_TRANSPORT)[0]!.bytes, b.endpoint);
+    simulation.run(0);
+    const sendIndex = a.plane.peers.get(a.slotOf(b))!.sendIndex;
+    expect(sendIndex).toBeDefined();
+    a.receive(late!.bytes, b.endpoint);
+    expect(a.device.counters().unknownIndex).toBe(1);
+    expect(a.plane.peers.get(a.slotOf(b))!.sendIndex).toBe(sendIndex);
+  });
+
+  test("is confirmed once", () => {
+    const { simulation, a, b } = connected();
+    const [localIndex] = b.plane.sessions.keys();
+    expect(b.device.handleSessionConfirmed(localIndex!, simulation.nowMs)).toEqual([]);
+    const [initiated] = a.plane.sessions.keys();
+    expect(a.device.handleSessionConfirmed(initiated!, simulation.nowMs)).toEqual([]);
+  });
+
+  test("that is begun again and again holds one receiver index", () => {
+    const simulation = new Simulation(1);
+    const a = simulation.addHost({ maximumSessions: 1 });
+    const b = simulation.addHost();
+    introduce(a, b);
+    simulation.network = DEAF;
+    a.sendTo(b);
+    simulation.run(60_000);
+    expect(simulation.sentOfType(MESSAGE_INITIATION).length).toBeGreaterThan(10);
+    simulation.network = CALM;
+    simulation.run(6_000);
+    expect(b.receivedFrom(a)).toEqual(["data"]);
+  });
+
+  test("finds no receiver index where all are taken, and is tried again", () => {
+    const simulation = new Simulation(1);
+    const a = simulation.addHost({ maximumSessions: 1 });
+    const [b, c] = [simulation.addHost(), simulation.addHost()];
+    introduce(a, b);
+    introduce(a, c);
+    a.sendTo(b);
+    simulation.run(100);
+    a.sendTo(c);
+    c.sendTo(a);
+    simulation.run(6_000);
+    expect(c.receivedFrom(a)).toEqual([]);
+    expect(a.device.counters().noRow).toBeGreaterThan(0);
+    a.configurePeer({ publicKey: b.publicKey, remove: true });
+    simulation.run(6_000);
+    expect(c.receivedFrom(a)).toEqual(["data"]);
+  });
+
+  test("comes about although the initiator's clock was set back a day", () => {
+    const { simulation, a, b } = connected();
+    simulation.unixOffsetMs = -86_400_000;
+    simulation.run(200_000);
+    a.sendTo(b, "yesterday");
+    simulation.run(100);
+    expect(b.receivedFrom(a)).toEqual(["hello", "yesterday"]);
+  });
+
   test("that a wish crossed with is not made twice", () => {
     const { simulation, a, b } = connected();
     a.run((device, nowMs) => device.handleHandshakeWanted(a.slotOf(b), nowMs));

@@ -57,6 +57,8 @@ const UNIX_START_MS = 1_700_000_000_000;
 
 export class Simulation {
   nowMs = START_MS;
+  /** How far the clocks on the wall have been set. */
+  unixOffsetMs = 0;
   network: NetworkBehaviour = CALM;
   readonly sent: SentDatagram[] = [];
   readonly hosts: Host[] = [];
@@ -85,7 +87,7 @@ export class Simulation {
   }
 
   unixMs(): number {
-    return UNIX_START_MS + this.nowMs - START_MS;
+    return UNIX_START_MS + this.unixOffsetMs + this.nowMs - START_MS;
   }
 
   transmit(from: Host, bytes: Uint8Array, endpoint: Endpoint | undefined): void {

@@ -14,6 +14,7 @@ import {
   TIMER_JITTER_RANGE_MS,
   ZERO_KEYS_AFTER_MS,
 } from "../../src/wireguard/constants.ts";
+import { PeerTimers } from "../../src/wireguard/timers.ts";
 import { CALM, type Host, pair, type Simulation } from "./simulation.ts";
 
 const DEAF = { ...CALM, lost: 1 };
@@ -237,6 +238,31 @@ describe("a keepalive", () => {
     a.sendTo(b);
     simulation.run(60_000);
     expect(keepalives(simulation, b, startMs)).toEqual([20_001]);
+  });
+
+  test("is not sent where a handshake message answers, but for data that comes after that", () => {
+    const { simulation, a, b } = connected();
+    simulation.run(500);
+    const startMs = simulation.nowMs;
+    a.sendTo(b);
+    simulation.run(5_000);
+    a.configurePeer({ publicKey: b.publicKey, remove: true });
+    a.configurePeer({ publicKey: b.publicKey, endpoint: b.endpoint });
+    a.run((device, nowMs) => device.handleHandshakeWanted(a.slotOf(b), nowMs));
+    simulation.run(2_000);
+    a.sendTo(b);
+    simulation.run(13_000);
+    expect(keepalives(simulation, b, startMs)).toEqual([17_001]);
+  });
+
+  test("that the data plane has not noted yet is not asked for again", () => {
+    const notes = { lastSentMs: 0, lastReceivedMs: 1_000, firstUnansweredSentMs: 0, firstUnansweredReceivedMs: 1_000 };
+    const timers = new PeerTimers({ readActivity: () => notes, watchActivity: () => undefined, jitterMs: () => 0 });
+    timers.handleActivity(1_000);
+    expect(timers.nextMs()).toBe(11_000);
+    expect(timers.takeExpired(10_999)).toEqual([]);
+    expect(timers.takeExpired(11_000)).toEqual(["keepalive"]);
+    expect(timers.nextMs()).toBe(Number.POSITIVE_INFINITY);
   });
 
   test("is not sent where data answers", () => {
