@@ -115,7 +115,10 @@ export interface PeerActivity {
   readonly firstUnansweredReceivedMs: number;
 }
 
-/** Reads the data plane's notes about the peer in `slot`. */
+/**
+ * Reads the data plane's notes about the peer in `slot`. Like `WatchActivity` it may be called for a peer
+ * whose `add-peer` is among the actions about to be answered; what it answers then does not matter.
+ */
 export type ReadActivity = (slot: number) => PeerActivity;
 
 /**

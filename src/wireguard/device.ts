@@ -12,7 +12,6 @@
  */
 
 import { equalBytes, isAllZero } from "../base/bytes.ts";
-import { MinitailError } from "../base/errors.ts";
 import type { Endpoint } from "../base/ip.ts";
 import type { RandomSource } from "../crypto/random.ts";
 import { clampX25519PrivateKey, x25519PublicKey } from "../crypto/x25519.ts";
@@ -28,18 +27,16 @@ import {
 } from "../wire/wireguard.ts";
 import type { Action, ReadActivity, WatchActivity } from "./action.ts";
 import { Admission } from "./admission.ts";
-import { AllowedIps } from "./allowed-ips.ts";
-import type { DeviceConfiguration, DeviceSnapshot, PeerConfiguration } from "./configuration.ts";
+import type { DeviceConfiguration, DeviceSnapshot } from "./configuration.ts";
 import { DEFAULT_LIMITS, IDENTIFIER, type Limits } from "./constants.ts";
 import { MacChecker } from "./cookie.ts";
 import { DropCounters, type DropReason } from "./counters.ts";
-import { DeadlineHeap } from "./deadline-heap.ts";
 import { ResponderHandshake } from "./noise.ts";
 import type { Peer } from "./peer.ts";
 import { PeerTable } from "./peer-table.ts";
 import { SessionIndex } from "./session-index.ts";
 import type { LocalIdentity } from "./static-secret.ts";
-import { countNewPeers, validateConfiguration } from "./validate-configuration.ts";
+import { validateConfiguration } from "./validate-configuration.ts";
 
 export interface DeviceOptions {
   readonly random: RandomSource;
@@ -59,8 +56,6 @@ export class Device {
   readonly #limits: Limits;
   readonly #sessionIndex: SessionIndex<Peer>;
   readonly #peers: PeerTable;
-  readonly #allowedIps = new AllowedIps();
-  readonly #deadlines = new DeadlineHeap<Peer>();
   readonly #admission: Admission;
   readonly #drops = new DropCounters();
   #identity: DeviceIdentity | undefined;
@@ -80,11 +75,11 @@ export class Device {
    */
   configure(change: DeviceConfiguration, nowMs: number): readonly Action[] {
     validateConfiguration(change);
-    this.#checkRoom(change);
+    this.#peers.checkRoom(change);
     const actions: Action[] = [];
     if (change.privateKey) this.#setPrivateKey(change.privateKey, nowMs, actions);
-    if (change.replacePeers) for (const peer of this.#peers.all()) this.#removePeer(peer, actions);
-    for (const peer of change.peers ?? []) this.#configurePeer(peer, nowMs, actions);
+    if (change.replacePeers) for (const peer of this.#peers.all()) this.#peers.remove(peer, actions);
+    for (const peer of change.peers ?? []) this.#peers.configure(peer, nowMs, actions);
     return actions;
   }
 
@@ -99,7 +94,7 @@ export class Device {
         endpoint: peer.endpoint,
         persistentKeepaliveSeconds: peer.persistentKeepaliveSeconds,
         lastHandshakeMs: peer.lastHandshakeMs,
-        allowedIps: this.#allowedIps.prefixesOf(peer.slot),
+        allowedIps: this.#peers.allowedIpsOf(peer),
       })),
     };
   }
@@ -146,28 +141,24 @@ export class Device {
 
   handleTimeout(nowMs: number): readonly Action[] {
     const actions: Action[] = [];
-    for (const peer of this.#deadlines.takeDue(nowMs)) {
+    for (const peer of this.#peers.takeDue(nowMs)) {
       peer.handleTimeout(nowMs, actions);
-      this.#schedule(peer);
+      this.#peers.schedule(peer);
     }
     return actions;
   }
 
   /** The earliest deadline of all peers. */
   nextTimeoutMs(): number | undefined {
-    return this.#deadlines.nextMs();
+    return this.#peers.nextTimeoutMs();
   }
 
   #withPeer(peer: Peer | undefined, handle: (peer: Peer, actions: Action[]) => void): readonly Action[] {
     const actions: Action[] = [];
     if (!peer) return actions;
     handle(peer, actions);
-    this.#schedule(peer);
+    this.#peers.schedule(peer);
     return actions;
-  }
-
-  #schedule(peer: Peer): void {
-    this.#deadlines.set(peer, peer.nextTimeoutMs());
   }
 
   #handleMessage(bytes: Uint8Array, source: Endpoint, nowMs: number, actions: Action[]): DropReason | undefined {
@@ -235,7 +226,7 @@ export class Device {
       return "unknownPeer";
     }
     const reason = peer.handleInitiation(handshake, message, source, nowMs, actions);
-    this.#schedule(peer);
+    this.#peers.schedule(peer);
     return reason;
   }
 
@@ -243,7 +234,7 @@ export class Device {
     const peer = this.#sessionIndex.find(localIndex);
     if (!peer) return "unknownIndex";
     const reason = handle(peer);
-    this.#schedule(peer);
+    this.#peers.schedule(peer);
     return reason;
   }
 
@@ -255,69 +246,14 @@ export class Device {
       const publicKey = x25519PublicKey(key);
       this.#identity = { privateKey: key, publicKey, macs: new MacChecker(publicKey, this.#random) };
       const self = this.#peers.find(publicKey);
-      if (self) this.#removePeer(self, actions);
+      if (self) this.#peers.remove(self, actions);
     } else {
       this.#identity = undefined;
     }
     old?.privateKey.fill(0);
     for (const peer of this.#peers.all()) {
       peer.handleIdentityChanged(nowMs, actions);
-      this.#schedule(peer);
+      this.#peers.schedule(peer);
     }
-  }
-
-  #configurePeer(change: PeerConfiguration, nowMs: number, actions: Action[]): void {
-    const known = this.#peers.find(change.publicKey);
-    if (change.remove) {
-      if (known) this.#removePeer(known, actions);
-      return;
-    }
-    if (!known && change.updateOnly) return;
-    if (this.#identity && equalBytes(this.#identity.publicKey, change.publicKey)) return;
-    const peer = known ?? this.#addPeer(change.publicKey, actions);
-    if (change.presharedKey) {
-      peer.setPresharedKey(isAllZero(change.presharedKey) ? undefined : Uint8Array.from(change.presharedKey));
-    }
-    if (change.endpoint) peer.setEndpoint(change.endpoint, actions);
-    this.#changeAllowedIps(peer, change, actions);
-    if (change.persistentKeepaliveSeconds !== undefined) {
-      peer.setPersistentKeepalive(change.persistentKeepaliveSeconds, nowMs, actions);
-    }
-    this.#schedule(peer);
-  }
-
-  #changeAllowedIps(peer: Peer, change: PeerConfiguration, actions: Action[]): void {
-    const replace = change.replaceAllowedIps ?? false;
-    for (const move of this.#allowedIps.apply(peer.slot, change.allowedIps ?? [], replace)) {
-      actions.push({ type: "set-allowed-ip", prefix: move.prefix, slot: move.slot });
-    }
-  }
-
-  #addPeer(publicKey: Uint8Array, actions: Action[]): Peer {
-    const peer = this.#peers.add(publicKey);
-    if (!peer) throw this.#tooManyPeers();
-    actions.push({ type: "add-peer", slot: peer.slot, publicKey: peer.publicKey });
-    return peer;
-  }
-
-  #removePeer(peer: Peer, actions: Action[]): void {
-    peer.remove(actions);
-    for (const { prefix } of this.#allowedIps.apply(peer.slot, [], true)) {
-      actions.push({ type: "set-allowed-ip", prefix, slot: undefined });
-    }
-    this.#deadlines.delete(peer);
-    this.#peers.remove(peer);
-    actions.push({ type: "remove-peer", slot: peer.slot });
-  }
-
-  #checkRoom(change: DeviceConfiguration): void {
-    const { replacePeers } = change;
-    const available = replacePeers ? this.#limits.maximumPeers : this.#peers.available;
-    const isKnown = (publicKey: Uint8Array) => !replacePeers && this.#peers.find(publicKey) !== undefined;
-    if (countNewPeers(change, isKnown) > available) throw this.#tooManyPeers();
-  }
-
-  #tooManyPeers(): MinitailError {
-    return new MinitailError("invalid", `a device holds ${this.#limits.maximumPeers} peers at most`);
   }
 }

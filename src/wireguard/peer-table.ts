@@ -1,24 +1,30 @@
-/** The peers of a device, by public key and by slot. */
+/** The peers of a device: by public key, by slot and by deadline, with the prefixes that they hold. */
 
-import { formatHex } from "../base/bytes.ts";
+import { equalBytes, formatHex, isAllZero } from "../base/bytes.ts";
+import { MinitailError } from "../base/errors.ts";
+import type { IpPrefix } from "../base/ip.ts";
+import type { Action } from "./action.ts";
+import { AllowedIps } from "./allowed-ips.ts";
+import type { DeviceConfiguration, PeerConfiguration } from "./configuration.ts";
+import { DeadlineHeap } from "./deadline-heap.ts";
 import { NumberPool } from "./number-pool.ts";
 import { Peer, type PeerSurroundings } from "./peer.ts";
+import { countNewPeers } from "./validate-configuration.ts";
 
 export class PeerTable {
   readonly #surroundings: PeerSurroundings;
+  readonly #maximumPeers: number;
   readonly #slots: NumberPool;
   /** By public key, in the order in which they were added. */
   readonly #byKey = new Map<string, Peer>();
   readonly #bySlot: (Peer | undefined)[] = [];
+  readonly #allowedIps = new AllowedIps();
+  readonly #deadlines = new DeadlineHeap<Peer>();
 
   constructor(surroundings: PeerSurroundings, maximumPeers: number) {
     this.#surroundings = surroundings;
+    this.#maximumPeers = maximumPeers;
     this.#slots = new NumberPool(maximumPeers);
-  }
-
-  /** How many more peers fit. */
-  get available(): number {
-    return this.#slots.available;
   }
 
   find(publicKey: Uint8Array): Peer | undefined {
@@ -34,19 +40,85 @@ export class PeerTable {
     return [...this.#byKey.values()];
   }
 
-  /** `undefined` where all slots are taken. */
-  add(publicKey: Uint8Array): Peer | undefined {
-    const slot = this.#slots.take();
-    if (slot === undefined) return undefined;
-    const peer = new Peer(slot, Uint8Array.from(publicKey), this.#surroundings);
-    this.#byKey.set(formatHex(publicKey), peer);
-    this.#bySlot[slot] = peer;
-    return peer;
+  /** In the order in which the peer got them. */
+  allowedIpsOf(peer: Peer): readonly IpPrefix[] {
+    return this.#allowedIps.prefixesOf(peer.slot);
   }
 
-  remove(peer: Peer): void {
+  /** Must follow whatever may have moved the peer's deadline. */
+  schedule(peer: Peer): void {
+    this.#deadlines.set(peer, peer.nextTimeoutMs());
+  }
+
+  /** The earliest deadline of all. */
+  nextTimeoutMs(): number | undefined {
+    return this.#deadlines.nextMs();
+  }
+
+  /** The peers whose deadline has come. They have none until they are scheduled again. */
+  takeDue(nowMs: number): readonly Peer[] {
+    return this.#deadlines.takeDue(nowMs);
+  }
+
+  /** Throws a `MinitailError` "invalid" where the peers that the configuration adds don't fit. */
+  checkRoom(change: DeviceConfiguration): void {
+    const { replacePeers } = change;
+    const available = replacePeers ? this.#maximumPeers : this.#slots.available;
+    const isKnown = (publicKey: Uint8Array) => !replacePeers && this.find(publicKey) !== undefined;
+    if (countNewPeers(change, isKnown) > available) throw this.#tooMany();
+  }
+
+  /** Adds, changes or removes one peer. */
+  configure(change: PeerConfiguration, nowMs: number, actions: Action[]): void {
+    const known = this.find(change.publicKey);
+    if (change.remove) {
+      if (known) this.remove(known, actions);
+      return;
+    }
+    const ownPublicKey = this.#surroundings.identity()?.publicKey;
+    if (ownPublicKey && equalBytes(ownPublicKey, change.publicKey)) return;
+    if (!known && change.updateOnly) return;
+    const peer = known ?? this.#add(change.publicKey, actions);
+    if (change.presharedKey) {
+      peer.setPresharedKey(isAllZero(change.presharedKey) ? undefined : Uint8Array.from(change.presharedKey));
+    }
+    if (change.endpoint) peer.setEndpoint(change.endpoint, actions);
+    this.#moveAllowedIps(peer, change, actions);
+    if (change.persistentKeepaliveSeconds !== undefined) {
+      peer.setPersistentKeepalive(change.persistentKeepaliveSeconds, nowMs, actions);
+    }
+    this.schedule(peer);
+  }
+
+  /** Ends the peer and all that it has. */
+  remove(peer: Peer, actions: Action[]): void {
+    peer.remove(actions);
+    this.#moveAllowedIps(peer, { replaceAllowedIps: true }, actions);
+    this.#deadlines.delete(peer);
     this.#byKey.delete(formatHex(peer.publicKey));
     this.#bySlot[peer.slot] = undefined;
     this.#slots.giveBack(peer.slot);
+    actions.push({ type: "remove-peer", slot: peer.slot });
+  }
+
+  #add(publicKey: Uint8Array, actions: Action[]): Peer {
+    const slot = this.#slots.take();
+    if (slot === undefined) throw this.#tooMany();
+    const peer = new Peer(slot, Uint8Array.from(publicKey), this.#surroundings);
+    this.#byKey.set(formatHex(publicKey), peer);
+    this.#bySlot[slot] = peer;
+    actions.push({ type: "add-peer", slot, publicKey: peer.publicKey });
+    return peer;
+  }
+
+  #moveAllowedIps(peer: Peer, change: Omit<PeerConfiguration, "publicKey">, actions: Action[]): void {
+    const { allowedIps = [], replaceAllowedIps = false } = change;
+    for (const { prefix, slot } of this.#allowedIps.apply(peer.slot, allowedIps, replaceAllowedIps)) {
+      actions.push({ type: "set-allowed-ip", prefix, slot });
+    }
+  }
+
+  #tooMany(): MinitailError {
+    return new MinitailError("invalid", `a device holds ${this.#maximumPeers} peers at most`);
   }
 }

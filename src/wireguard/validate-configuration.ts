@@ -40,7 +40,7 @@ function checkKey(what: string, key: Uint8Array): void {
 
 function checkEndpoint({ address, port }: Endpoint): void {
   checkAddress(address);
-  if (port === 0 || !isWholeNumberUpTo(port, 65_535)) throw invalid(`an endpoint with port ${port}`);
+  if (!isWholeNumberUpTo(port, 65_535)) throw invalid(`an endpoint with port ${port}`);
 }
 
 function checkPrefix({ address, lengthBits }: IpPrefix): void {

@@ -162,7 +162,7 @@ describe("what is not valid", () => {
     ["a public key of 33 bytes", { peers: [{ publicKey: new Uint8Array(33) }] }],
     ["a preshared key of 0 bytes", { peers: [{ ...peer, presharedKey: new Uint8Array(0) }] }],
     ["an address of 5 bytes", { peers: [{ ...peer, endpoint: { address: new Uint8Array(5), port: 1 } }] }],
-    ["an endpoint with port 0", { peers: [{ ...peer, endpoint: { ...ENDPOINT, port: 0 } }] }],
+    ["an endpoint with port -1", { peers: [{ ...peer, endpoint: { ...ENDPOINT, port: -1 } }] }],
     ["an endpoint with port 65536", { peers: [{ ...peer, endpoint: { ...ENDPOINT, port: 65_536 } }] }],
     ["a persistent keepalive of 65536 seconds", { peers: [{ ...peer, persistentKeepaliveSeconds: 65_536 }] }],
     ["a persistent keepalive of 1.5 seconds", { peers: [{ ...peer, persistentKeepaliveSeconds: 1.5 }] }],
