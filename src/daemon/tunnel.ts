@@ -15,7 +15,9 @@ import type { HeaderCounterName } from "../dataplane/layout.ts";
 import type { Traffic } from "../dataplane/table-writer.ts";
 import type { Action, SendAction } from "../wireguard/action.ts";
 import type { DeviceConfiguration, DeviceSnapshot } from "../wireguard/configuration.ts";
+import type { DropReason } from "../wireguard/counters.ts";
 import { Device } from "../wireguard/device.ts";
+import { EarlyInitiations } from "./early-initiations.ts";
 
 export interface TunnelOptions {
   /** A TUN, non-blocking; stays the caller's. */
@@ -44,6 +46,7 @@ export class Tunnel {
   readonly #log: Log;
   readonly #device: Device;
   readonly #plane: DataPlane;
+  readonly #early = new EarlyInitiations();
   #timer: Timer | undefined;
   #timerAtMs = Number.POSITIVE_INFINITY;
   #stopped = false;
@@ -80,6 +83,7 @@ export class Tunnel {
 
   configure(change: DeviceConfiguration): void {
     this.#run((nowMs) => this.#device.configure(change, nowMs));
+    if (change.peers) this.#hearEarlyInitiations();
   }
 
   snapshot(): DeviceSnapshot {
@@ -97,6 +101,11 @@ export class Tunnel {
 
   counters(): Record<HeaderCounterName, number> {
     return this.#plane.counters();
+  }
+
+  /** Handshake messages that were dropped, by reason. */
+  handshakeDrops(): Readonly<Record<DropReason, number>> {
+    return this.#device.counters();
   }
 
   setWire(fd: number): void {
@@ -127,11 +136,9 @@ export class Tunnel {
   /** What a worker reports. */
   handleEvent(event: DataPlaneEvent): void {
     switch (event.type) {
-      case "message": {
-        const source = { address: event.address, port: event.port };
-        this.#run((nowMs) => this.#device.handleMessage(event.bytes, source, nowMs));
+      case "message":
+        this.#handleMessage(event.bytes, { address: event.address, port: event.port });
         break;
-      }
       case "handshake-wanted":
         this.#run((nowMs) => this.#device.handleHandshakeWanted(event.slot, nowMs));
         break;
@@ -154,6 +161,19 @@ export class Tunnel {
         break;
       default:
         this.#options.onEvent?.(event);
+    }
+  }
+
+  #handleMessage(bytes: Uint8Array, source: Endpoint): void {
+    const { unknownPeer } = this.#device.counters();
+    this.#run((nowMs) => this.#device.handleMessage(bytes, source, nowMs));
+    if (this.#device.counters().unknownPeer > unknownPeer) this.#early.keep(bytes, source, boottimeMs());
+  }
+
+  /** Peers that were just added may have begun already. */
+  #hearEarlyInitiations(): void {
+    for (const { bytes, source } of this.#early.take(boottimeMs())) {
+      this.#run((nowMs) => this.#device.handleMessage(bytes, source, nowMs));
     }
   }
 
