@@ -28,7 +28,7 @@ async function startEnd(addressText: string) {
     write: (packet: Uint8Array) => writeFd(outsideFd, packet.slice(), packet.length),
     read: () => {
       const lengthBytes = readFd(outsideFd, memory.address, memory.bytes.length);
-      return lengthBytes > 0 && memory.bytes.slice(0, lengthBytes);
+      return lengthBytes > 0 ? memory.bytes.slice(0, lengthBytes) : undefined;
     },
     async [Symbol.asyncDispose]() {
       await tunnel.stop();
