@@ -32,13 +32,19 @@ export class Journal {
     return this.#entries;
   }
 
-  /** Writes `entry` down, then makes the change. Throws `state-unwritable` before anything is changed. */
+  /**
+   * Writes `entry` down, then makes the change; one that fails has changed nothing, and is crossed out: what has
+   * that name then is another's. Throws `state-unwritable` before anything is changed.
+   */
   async record<T>(entry: JournalEntry, change: () => T | Promise<T>): Promise<T> {
-    if (!this.#entries.some((known) => sameEntry(known, entry))) {
-      this.#entries.push(entry);
-      this.#save();
+    if (this.#entries.some((known) => sameEntry(known, entry))) return await change();
+    this.#keep([...this.#entries, entry]);
+    try {
+      return await change();
+    } catch (error) {
+      this.#keep(this.#entries.filter((known) => known !== entry));
+      throw error;
     }
-    return await change();
   }
 
   /** Undoes all entries, the newest first. What can't be undone stays in the journal and is returned. */
@@ -51,14 +57,14 @@ export class Journal {
         failures.push({ entry, error });
       }
     }
-    this.#entries = failures.map((failure) => failure.entry).reverse();
-    if (this.#entries.length === 0) rmSync(this.#path, { force: true });
-    else this.#save();
+    this.#keep(failures.map((failure) => failure.entry).reverse());
     return failures;
   }
 
-  #save(): void {
-    writeFileAtomically(this.#path, JSON.stringify({ version: FORMAT_VERSION, entries: this.#entries }));
+  #keep(entries: JournalEntry[]): void {
+    if (entries.length === 0) rmSync(this.#path, { force: true });
+    else writeFileAtomically(this.#path, JSON.stringify({ version: FORMAT_VERSION, entries }));
+    this.#entries = entries;
   }
 }
 

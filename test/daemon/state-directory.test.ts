@@ -70,14 +70,24 @@ describe("journal", () => {
     expect(new Journal(path).undoAll()).toEqual([]);
   });
 
-  test("it is written before the change, so a change that dies halfway is undone too", async () => {
+  test("it is written before the change, so a change that a kill cuts off is undone too", async () => {
     const path = join(folder, "journal.json");
-    const change = () => {
+    await new Journal(path).record({ kind: "file", path: join(folder, "x") }, () => {
       expect(new Journal(path).entries).toHaveLength(1);
-      throw new Error("killed");
-    };
-    await expect(new Journal(path).record({ kind: "file", path: join(folder, "x") }, change)).rejects.toThrow("killed");
-    expect(new Journal(path).undoAll()).toEqual([]);
+    });
+  });
+
+  test("what could not be made is another's, and is not taken back", async () => {
+    const path = join(folder, "journal.json");
+    const others = join(folder, "others");
+    writeFileSync(others, "");
+    const journal = new Journal(path);
+    await journal.record({ kind: "file", path: join(folder, "ours") }, () => {});
+    const change = () => Promise.reject(new Error("taken"));
+    await expect(journal.record({ kind: "file", path: others }, change)).rejects.toThrow("taken");
+    expect(new Journal(path).entries).toEqual([{ kind: "file", path: join(folder, "ours") }]);
+    expect(journal.undoAll()).toEqual([]);
+    expect(existsSync(others)).toBe(true);
   });
 
   test.each([

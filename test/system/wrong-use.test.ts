@@ -43,6 +43,11 @@ describe("wrong use says so in one line", () => {
       expectOneLine(await a!.minitail("up"), 1, /^minitail: another minitail uses the state in .*; .*--state-dir/);
       const other = ["--state-dir", "/run/other"] as const;
       expectOneLine(await a!.minitail("up", ...other), 1, /^minitail: a minitail daemon already listens on .*--socket/);
+      const otherSocket = [...other, "--socket", "/run/other.sock"] as const;
+      expectOneLine(await a!.minitail("up", ...otherSocket), 1, /^minitail: the interface minitail0 exists already; /);
+      // What the refused ones found taken is still there.
+      expect((await a!.status()).state).toBe("running");
+      expect(await host.output(["ip", "-o", "link"])).toContain("minitail0");
     },
     LIMIT_MS,
   );
