@@ -23,7 +23,7 @@ export async function runStep(step: Step): Promise<StepResult> {
   const startMs = performance.now();
   const child = Bun.spawn([...step.argv], {
     cwd: ROOT,
-    env: { ...process.env, NO_COLOR: "1", BUN_BE_BUN: "1" },
+    env: { ...process.env, NO_COLOR: "1" },
     stdio: ["ignore", "pipe", "pipe"],
     timeout: step.limitMs,
     killSignal: "SIGKILL",
