@@ -44,7 +44,10 @@ export interface SetAllowedIpAction {
   readonly slot: number | undefined;
 }
 
-/** A session that may receive; it sends only once a `use-session` names it. */
+/**
+ * A session that may receive. It sends once a `use-session` names it, or from its first authenticated
+ * packet on, where that is to be reported.
+ */
 export interface AddSessionAction {
   readonly type: "add-session";
   readonly slot: number;

@@ -62,6 +62,11 @@ export class Keypairs {
     return true;
   }
 
+  /** Names the session to send under again, if there is one. */
+  useCurrent(actions: Action[]): void {
+    if (this.#current) actions.push({ type: "use-session", slot: this.#slot, localIndex: this.#current.localIndex });
+  }
+
   /** Ends all sessions. */
   clear(actions: Action[]): void {
     if (this.#current) actions.push({ type: "use-session", slot: this.#slot, localIndex: undefined });

@@ -116,8 +116,13 @@ export class Peer {
 
   /** The data plane has a packet and no session, or one that gets old. */
   handleSessionWanted(nowMs: number, actions: Action[]): void {
-    // The wish may have crossed with the handshake that fulfils it.
-    if (!this.#keypairs.isFresh(nowMs)) this.#wantSession(nowMs, actions);
+    if (!this.#keypairs.isFresh(nowMs)) {
+      this.#wantSession(nowMs, actions);
+      return;
+    }
+    // The wish has crossed with the handshake that fulfilled it.
+    this.#keypairs.useCurrent(actions);
+    actions.push({ type: "flush", slot: this.slot, keepaliveIfEmpty: false });
   }
 
   restartHandshake(nowMs: number, actions: Action[]): void {
@@ -216,7 +221,11 @@ export class Peer {
 
   /** The first authenticated packet under the session has come. */
   handleSessionConfirmed(localIndex: number, nowMs: number, actions: Action[]): void {
-    if (!this.#keypairs.confirm(localIndex, actions)) return;
+    if (!this.#keypairs.confirm(localIndex, actions)) {
+      // A later session is in use already, and the data plane must not go back to this one.
+      this.#keypairs.useCurrent(actions);
+      return;
+    }
     this.#initiator.forget();
     this.#handleHandshakeComplete(nowMs);
     actions.push({ type: "flush", slot: this.slot, keepaliveIfEmpty: false });

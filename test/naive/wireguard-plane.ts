@@ -141,6 +141,7 @@ export class NaivePlane {
     if (packet.length > 0 && isFirst) peer.activity.firstUnansweredReceivedMs = nowMs;
     if (!session.confirmed) {
       session.confirmed = true;
+      peer.sendIndex = session.localIndex;
       this.#output.event({ type: "session-confirmed", localIndex: session.localIndex });
     }
     if (!peer.endpoint || !equalEndpoints(peer.endpoint, source)) this.#output.event({ type: "roamed", slot, source });

@@ -162,12 +162,31 @@ describe("a handshake", () => {
     expect(a.plane.peers.get(a.slotOf(b))!.sendIndex).toBe(sendIndex);
   });
 
-  test("is confirmed once", () => {
+  test("is confirmed once; a confirmation that comes too late leaves the later session in use", () => {
     const { simulation, a, b } = connected();
-    const [localIndex] = b.plane.sessions.keys();
-    expect(b.device.handleSessionConfirmed(localIndex!, simulation.nowMs)).toEqual([]);
-    const [initiated] = a.plane.sessions.keys();
-    expect(a.device.handleSessionConfirmed(initiated!, simulation.nowMs)).toEqual([]);
+    const [first] = b.plane.sessions.keys();
+    const again = b.device.handleSessionConfirmed(first!, simulation.nowMs);
+    expect(again).toEqual([{ type: "use-session", slot: b.slotOf(a), localIndex: first! }]);
+    simulation.run(121_000);
+    a.sendTo(b, "renewed");
+    simulation.run(100);
+    a.sendTo(b, "under the new one");
+    simulation.run(100);
+    const current = b.plane.peers.get(b.slotOf(a))!.sendIndex!;
+    expect(current).not.toBe(first!);
+    const late = b.device.handleSessionConfirmed(first!, simulation.nowMs);
+    expect(late).toEqual([{ type: "use-session", slot: b.slotOf(a), localIndex: current }]);
+  });
+
+  test("that both sides begin at once: each goes on under the session that it initiated", () => {
+    const { simulation, a, b } = pair();
+    a.sendTo(b);
+    b.sendTo(a);
+    simulation.run(100);
+    for (const host of [a, b]) {
+      const session = host.plane.sessions.get(host.plane.peers.get(0)!.sendIndex!)!;
+      expect(session.reportFirstPacket).toBe(false);
+    }
   });
 
   test("that is begun again and again holds one receiver index", () => {
@@ -213,7 +232,12 @@ describe("a handshake", () => {
 
   test("that a wish crossed with is not made twice", () => {
     const { simulation, a, b } = connected();
-    a.run((device, nowMs) => device.handleHandshakeWanted(a.slotOf(b), nowMs));
+    const { sendIndex } = a.plane.peers.get(a.slotOf(b))!;
+    const actions = a.run((device, nowMs) => device.handleHandshakeWanted(a.slotOf(b), nowMs));
+    expect(actions).toEqual([
+      { type: "use-session", slot: a.slotOf(b), localIndex: sendIndex },
+      { type: "flush", slot: a.slotOf(b), keepaliveIfEmpty: false },
+    ]);
     b.run((device, nowMs) => device.handleHandshakeWanted(b.slotOf(a), nowMs));
     simulation.run(20_000);
     expect(simulation.sentOfType(MESSAGE_INITIATION)).toHaveLength(1);
