@@ -21,7 +21,7 @@ import {
   joinKeyPairs,
 } from "../trust/join-key.ts";
 import type { MachineRecord } from "../trust/record.ts";
-import type { AdmissionTerms } from "../trust/statement-body.ts";
+import { type AdmissionTerms, areTerms } from "../trust/statement-body.ts";
 import type { HealthItem } from "./api.ts";
 import { appendToChain, type Propose } from "./tailnet-append.ts";
 import { ChainList } from "./tailnet-chain-list.ts";
@@ -190,13 +190,14 @@ export class Tailnet {
     }
   }
 
-  /** Admits a key that others can join with. Throws `not-signer` where this machine may not. */
+  /** Admits a key that others can join with. Throws `not-signer` where this machine may not, `usage` for terms that the chain does not take. */
   async createJoinKey(request: JoinKeyRequest): Promise<NewJoinKey> {
     const { random, clock } = this.#context;
     const seed = random(JOIN_KEY_SEED_LENGTH_BYTES);
     const pairs = joinKeyPairs(seed);
     const id = joinKeyIdOf(pairs.signing.publicKey);
-    const { reusable, expiresAtMs, terms, registries } = request;
+    const { reusable, expiresAtMs, registries } = request;
+    const terms = requireTerms(request.terms);
     const body = {
       kind: "admit-join-key",
       publicKey: pairs.signing.publicKey,
@@ -281,4 +282,13 @@ export class Tailnet {
   #tell(): void {
     for (const listener of this.#listeners) listener();
   }
+}
+
+/** The terms as the chain takes them: tags sorted, each once. */
+function requireTerms(given: AdmissionTerms): AdmissionTerms {
+  const terms = { ...given, tags: [...new Set(given.tags)].sort() };
+  if (areTerms(terms)) return terms;
+  throw new MinitailError("usage", "the chain does not take this user or these tags", {
+    hint: "tags are tag: and a word of a-z, 0-9 and -, at most 32 of them; a user is a short text",
+  });
 }

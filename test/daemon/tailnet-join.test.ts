@@ -45,6 +45,24 @@ describe("joining", () => {
     expect(joined.self!.terms).toEqual(terms);
   });
 
+  test("tags may come in any order and twice; what the chain does not take is refused before it is written", async () => {
+    const { first, database } = await makeNetwork();
+    const tags = ["tag:b", "tag:a", "tag:b"];
+    const key = await makeJoinKey(first.tailnet, { terms: { ...NO_TERMS, tags } });
+    const joined = await joinTailnet(newcomer(database), key, "x");
+    expect(joined.self!.terms.tags).toEqual(["tag:a", "tag:b"]);
+    const lengthBefore = database.list(":chain").length;
+    for (const terms of [
+      { ...NO_TERMS, tags: ["server"] },
+      { ...NO_TERMS, tags: [`tag:${"x".repeat(1000)}`] },
+      { ...NO_TERMS, user: "u".repeat(5000) },
+      { ...NO_TERMS, user: "a\nb" },
+    ]) {
+      expect(await outcome(makeJoinKey(first.tailnet, { terms }))).toBe("usage");
+    }
+    expect(database.list(":chain").length).toBe(lengthBefore);
+  });
+
   test("a one-time key admits one, a reusable one many", async () => {
     const { first, database } = await makeNetwork();
     const once = await makeJoinKey(first.tailnet);
