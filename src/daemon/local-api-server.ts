@@ -1,6 +1,6 @@
 /** The daemon's side of the local API (`api.ts`): HTTP on a Unix socket for its owner alone. */
 
-import { chmodSync, rmSync } from "node:fs";
+import { chmodSync, lstatSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { dirname } from "node:path";
 import { errorMessage, isMinitailError, MinitailError } from "../base/errors.ts";
@@ -15,6 +15,7 @@ import type {
   RegistryStatus,
   Status,
 } from "./api.ts";
+import { readCreateKeyRequest, readJsonBody, readPingRequest } from "./api-request.ts";
 
 /** What the daemon answers. */
 export interface LocalApi {
@@ -35,6 +36,7 @@ const MAXIMUM_REQUEST_BYTES = 1024 * 1024;
 /** Serves `api` at `socketPath`. Throws `daemon-already-running` where another daemon answers there. */
 export async function serveLocalApi(socketPath: string, api: LocalApi, log: Log): Promise<LocalApiServer> {
   makePrivateDirectory(dirname(socketPath));
+  refuseOtherFile(socketPath);
   if (await answers(socketPath)) {
     throw new MinitailError("daemon-already-running", `a minitail daemon already listens on ${socketPath}`, {
       hint: "stop it with minitail down, or give this one its own --state-dir, --socket and --tun",
@@ -73,9 +75,9 @@ async function answer(api: LocalApi, request: Request): Promise<Response> {
       api.down();
       return Response.json({});
     case "POST /v1/ping":
-      return Response.json(await api.ping((await request.json()) as PingRequest));
+      return Response.json(await api.ping(readPingRequest(await readJsonBody(request))));
     case "POST /v1/keys":
-      return Response.json(await api.createKey((await request.json()) as CreateKeyRequest));
+      return Response.json(await api.createKey(readCreateKeyRequest(await readJsonBody(request))));
     case "GET /v1/registry":
       return Response.json(api.registryStatus());
     default: {
@@ -90,6 +92,13 @@ function failure(error: unknown): Response {
     ? { error: { code: error.code, message: error.message, ...(error.hint === undefined ? {} : { hint: error.hint }) } }
     : { error: { code: "internal", message: errorMessage(error) } };
   return Response.json(body, { status: 400 });
+}
+
+/** A socket there is taken over where nobody listens; any other file is not ours to delete. */
+function refuseOtherFile(path: string): void {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (!found || found.isSocket()) return;
+  throw new MinitailError("usage", `${path} is no socket`, { hint: "choose another path with --socket" });
 }
 
 /** True where a process listens on the socket; a file that a killed daemon left refuses. */
