@@ -61,7 +61,7 @@ export function tailnetHealth(input: TailnetHealthInput, nowMs: number): HealthI
     items.push({
       code: "one-signer",
       message: `only ${memberSigners(state)[0]} can admit and remove machines: if it is lost, nobody can`,
-      hint: "make another machine a signer with minitail lock add NAME",
+      hint: "keep a copy of its state directory where it is safe",
     });
   }
   return items;

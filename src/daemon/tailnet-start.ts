@@ -159,7 +159,7 @@ function freeAddress(state: ChainState): IpAddress {
   const address = pickAddress(state.pool, (candidate) => state.addresses.has(ipv4ToNumber(candidate)));
   if (address) return address;
   throw new MinitailError("pool-exhausted", "all addresses of the tailnet's pool are taken", {
-    hint: "remove machines that are gone, or make a tailnet with a larger --pool",
+    hint: "the pool is fixed: make a tailnet with a larger --pool",
   });
 }
 
