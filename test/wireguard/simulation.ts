@@ -10,7 +10,7 @@ import type { Action } from "../../src/wireguard/action.ts";
 import type { PeerConfiguration } from "../../src/wireguard/configuration.ts";
 import type { Limits } from "../../src/wireguard/constants.ts";
 import { Device } from "../../src/wireguard/device.ts";
-import { NaivePlane, type PlaneEvent } from "../naive/wireguard-plane.ts";
+import { NaivePlane, type PlaneEvent, type PlaneOutput } from "../naive/wireguard-plane.ts";
 
 /** Numbers in [0, 1) that a seed determines (mulberry32). */
 export function seededRandom(seed: number): () => number {
@@ -45,6 +45,11 @@ export interface SentDatagram {
   readonly bytes: Uint8Array;
 }
 
+/** What a host needs of a data plane. */
+export type Plane = Pick<NaivePlane, "activity" | "watch" | "perform" | "sendPacket" | "handleTransport">;
+
+export type MakePlane = (output: PlaneOutput) => Plane;
+
 interface ScheduledEvent {
   readonly atMs: number;
   readonly order: number;
@@ -71,9 +76,9 @@ export class Simulation {
     this.random = seededRandom(seed);
   }
 
-  addHost(limits?: Partial<Limits>): Host {
+  addHost(limits: Partial<Limits> = {}, makePlane?: MakePlane): Host {
     const number = this.hosts.length + 1;
-    const host = new Host(this, Uint8Array.of(192, 0, 2, number), limits);
+    const host = new Host(this, Uint8Array.of(192, 0, 2, number), limits, makePlane);
     this.hosts.push(host);
     this.place(host, host.endpoint);
     return host;
@@ -143,6 +148,7 @@ export class Simulation {
 
 export class Host {
   readonly device: Device;
+  /** Carries no packets where another plane does. */
   readonly plane: NaivePlane;
   readonly privateKey: Uint8Array;
   readonly publicKey: Uint8Array;
@@ -153,25 +159,28 @@ export class Host {
   readonly actions: { readonly atMs: number; readonly action: Action }[] = [];
   timeouts = 0;
   readonly #simulation: Simulation;
+  readonly #carrier: Plane;
   #nextMs = Number.POSITIVE_INFINITY;
 
-  constructor(simulation: Simulation, address: Uint8Array, limits: Partial<Limits> | undefined) {
+  constructor(simulation: Simulation, address: Uint8Array, limits: Partial<Limits>, makePlane?: MakePlane) {
     this.#simulation = simulation;
     this.endpoint = { address, port: 51820 };
     const random = seededBytes(simulation.random);
     this.privateKey = clampX25519PrivateKey(random(32));
     this.publicKey = x25519PublicKey(this.privateKey);
-    this.plane = new NaivePlane({
+    const output: PlaneOutput = {
       send: (bytes, endpoint) => simulation.transmit(this, bytes, endpoint),
       event: (event) => simulation.after(0, () => this.#handleEvent(event)),
       deliver: (slot, packet) => this.delivered.push({ slot, packet, atMs: simulation.nowMs }),
-    });
+    };
+    this.plane = new NaivePlane(output);
+    this.#carrier = makePlane?.(output) ?? this.plane;
     this.device = new Device({
       random,
       unixMs: () => simulation.unixMs(),
-      readActivity: (slot) => this.plane.activity(slot),
-      watchActivity: (slot) => this.plane.watch(slot),
-      ...(limits ? { limits } : {}),
+      readActivity: (slot) => this.#carrier.activity(slot),
+      watchActivity: (slot) => this.#carrier.watch(slot),
+      limits,
     });
     this.run((device, nowMs) => device.configure({ privateKey: this.privateKey }, nowMs));
   }
@@ -187,7 +196,7 @@ export class Host {
   }
 
   sendTo(other: Host, text = "data"): void {
-    this.plane.sendPacket(this.slotOf(other), new TextEncoder().encode(text), this.#simulation.nowMs);
+    this.#carrier.sendPacket(this.slotOf(other), new TextEncoder().encode(text), this.#simulation.nowMs);
   }
 
   /** Texts of all packets that came from `other`. */
@@ -197,7 +206,7 @@ export class Host {
   }
 
   receive(bytes: Uint8Array, source: Endpoint): void {
-    if (bytes[0] === MESSAGE_TRANSPORT) this.plane.handleTransport(bytes, source, this.#simulation.nowMs);
+    if (bytes[0] === MESSAGE_TRANSPORT) this.#carrier.handleTransport(bytes, source, this.#simulation.nowMs);
     else this.run((device, nowMs) => device.handleMessage(bytes, source, nowMs));
   }
 
@@ -216,7 +225,7 @@ export class Host {
     const actions = input(this.device, nowMs);
     for (const action of actions) {
       this.actions.push({ atMs: nowMs, action });
-      this.plane.perform(action, nowMs);
+      this.#carrier.perform(action, nowMs);
     }
     this.#nextMs = this.device.nextTimeoutMs() ?? Number.POSITIVE_INFINITY;
     return actions;
