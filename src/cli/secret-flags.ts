@@ -13,6 +13,7 @@ const HIDDEN = "***";
 /** Any of these permission bits lets others than the owner read. */
 const READABLE_BY_OTHERS = 0o044;
 
+/** True for the name, without dashes, of a flag that takes a secret. */
 export function isSecretFlag(name: string): boolean {
   return SECRET_FLAGS.includes(name);
 }

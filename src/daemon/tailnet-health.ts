@@ -18,6 +18,7 @@ export interface TailnetHealthInput {
   readonly hasSecretSigner: boolean;
 }
 
+/** One item for each thing that is not as it should be, with what to do about it. */
 export function tailnetHealth(input: TailnetHealthInput, nowMs: number): HealthItem[] {
   const { state } = input;
   const items: HealthItem[] = [];

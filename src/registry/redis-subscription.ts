@@ -15,6 +15,7 @@ export interface RedisSubscriptionOptions {
 /** A connection may die without a word: subscribe anew each hour. */
 const LONGEST_CONNECTION_MS = 3_600_000;
 
+/** Subscribes once and stays until the connection ends, or is too old to be trusted. */
 export function redisSubscription(options: RedisSubscriptionOptions): SubscribeOnce {
   return async (session) => {
     const client = new RedisClient(options.url, CLIENT_OPTIONS);

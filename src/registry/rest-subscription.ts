@@ -38,6 +38,7 @@ export interface RestSubscriptionOptions {
   onSent(commands: number): void;
 }
 
+/** Subscribes once and stays until the stream ends, or is silent for too long. */
 export function restSubscription(options: RestSubscriptionOptions): SubscribeOnce {
   return async (session) => {
     const silence = new AbortController();

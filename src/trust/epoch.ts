@@ -43,6 +43,7 @@ export function epochRecipientTag(tailnetId: TailnetId, epoch: number, sealKey: 
   return formatBase64Url(sha256(TAG_LABEL, place, sealKey).slice(0, TAG_LENGTH_BYTES));
 }
 
+/** The box for the owner of `recipientSealKey` (X25519, 32 bytes) in this tailnet's epoch. */
 export function sealEpochBox(
   secret: EpochSecret,
   tailnetId: TailnetId,

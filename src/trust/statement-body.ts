@@ -100,6 +100,7 @@ export function kindNumberOf(body: StatementBody): number {
   }
 }
 
+/** The one encoding of the body, without its kind. */
 export function encodeBody(body: StatementBody): Uint8Array {
   switch (body.kind) {
     case "genesis":

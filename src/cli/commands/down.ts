@@ -5,6 +5,7 @@ import { LocalApiClient } from "../../daemon/local-api-client.ts";
 import { forceDown } from "../../daemon/start.ts";
 import { declareCommand } from "../declare.ts";
 import { EXIT_DONE } from "../exit-status.ts";
+import { tellIfSlow } from "../waiting.ts";
 
 /** A daemon that needs longer to take back its changes hangs. */
 const STOP_LIMIT_MS = 30_000;
@@ -19,7 +20,7 @@ export default declareCommand({
     const client = new LocalApiClient(globals.socketPath);
     try {
       await client.down();
-      await waitUntilStopped(client);
+      await tellIfSlow(log, "the daemon to take back its changes", waitUntilStopped(client));
     } catch (error) {
       if (!args.force || !isMinitailError(error, "daemon-not-running")) throw withForceHint(error);
     }

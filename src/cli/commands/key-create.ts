@@ -4,6 +4,7 @@ import { parseDurationMs } from "../../base/duration.ts";
 import { LocalApiClient } from "../../daemon/local-api-client.ts";
 import { declareCommand } from "../declare.ts";
 import { EXIT_DONE } from "../exit-status.ts";
+import { tellIfSlow } from "../waiting.ts";
 
 export default declareCommand({
   name: "create",
@@ -16,14 +17,15 @@ export default declareCommand({
     tags: { type: "string", valueHint: "TAG,..", description: "tags of the machines that join by it" },
     user: { type: "string", valueHint: "USER", description: "whose machines they are" },
   },
-  async run(args, { globals, output }) {
-    const created = await new LocalApiClient(globals.socketPath).createKey({
+  async run(args, { globals, log, output }) {
+    const creating = new LocalApiClient(globals.socketPath).createKey({
       reusable: args.reusable === true,
       ephemeral: args.ephemeral === true,
       expiresInMs: parseDurationMs(args.expires) ?? 0,
       tags: args.tags?.split(",") ?? [],
       user: args.user ?? "",
     });
+    const created = await tellIfSlow(log, "the registry to take the key", creating);
     if (globals.json) output.json(created);
     else output.line(created.key);
     return EXIT_DONE;

@@ -6,6 +6,7 @@ import { LocalApiClient } from "../../daemon/local-api-client.ts";
 import { declareCommand } from "../declare.ts";
 import { EXIT_DONE, EXIT_FAILED } from "../exit-status.ts";
 import { writeErrorLine } from "../output.ts";
+import { tellIfSlow } from "../waiting.ts";
 
 const COUNT_UNTIL_DIRECT = 10;
 const INTERVAL_MS = 1_000;
@@ -30,7 +31,7 @@ export default declareCommand({
     size: { type: "string", valueHint: "SIZE", default: DEFAULT_SIZE_BYTES, description: "bytes to send (56)" },
     timeout: { type: "string", valueHint: "DURATION", default: DEFAULT_TIMEOUT, description: "how long to wait (5s)" },
   },
-  async run(args, { globals, output }) {
+  async run(args, { globals, log, output }) {
     const untilDirect = args["until-direct"] === true;
     const count = args.count === undefined ? (untilDirect ? COUNT_UNTIL_DIRECT : 1) : Number(args.count);
     const request = { peer: args.peer, sizeBytes: Number(args.size), timeoutMs: parseDurationMs(args.timeout) ?? 0 };
@@ -38,7 +39,7 @@ export default declareCommand({
     let isDone = false;
     for (let sent = 1; sent <= count; sent++) {
       const startMs = performance.now();
-      const reply = await client.ping(request);
+      const reply = await tellIfSlow(log, `a reply from ${args.peer}`, client.ping(request));
       if (globals.json) output.json(reply);
       else if (reply.latencyMs !== null) output.line(formatPong(reply, reply.latencyMs));
       else writeErrorLine(`no reply from ${formatPeer(reply)} within ${args.timeout}`);
