@@ -8,7 +8,9 @@
  *
  * Deviations: message counts are exact to 2^53, and the data plane refuses to send more under one
  * session; the limits of 2^60 and 2^64 - 2^13 - 1 are never reached in the 180 seconds of its life.
- * Handshakes that both sides begin at once are carried on both, instead of giving up our own.
+ * Handshakes that both sides begin at once are carried on both, instead of giving up our own. A keepalive
+ * answers the first data that nothing else answered; wireguard-go sends another 10 seconds later where more
+ * came before that.
  */
 
 import { equalBytes, isAllZero } from "../base/bytes.ts";

@@ -37,6 +37,8 @@ describe("hours of traffic", () => {
     expect(rekeys).toBeGreaterThanOrEqual(89);
     expect(rekeys).toBeLessThanOrEqual(182);
     expect(a.plane.sessions.size).toBeLessThanOrEqual(3);
+    // A look every ten seconds, and some for each rekey.
+    expect(a.timeouts).toBeLessThan(seconds / 10 + 10 * rekeys);
   }, 30_000);
 
   test.each([11, 12, 13])("an hour on a network that loses, repeats and reorders, seed %d", (seed) => {
