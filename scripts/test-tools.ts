@@ -5,7 +5,7 @@ import { ensurePrograms } from "../test/machine/debian.ts";
 
 /** Program to package. */
 export const TEST_TOOLS: Readonly<Record<string, string>> = {
-  "docker-init": "docker.io",
+  dockerd: "docker.io",
   faketime: "faketime",
   ip: "iproute2",
   iperf3: "iperf3",
@@ -15,6 +15,7 @@ export const TEST_TOOLS: Readonly<Record<string, string>> = {
   setpriv: "util-linux",
   socat: "socat",
   strace: "strace",
+  tcpdump: "tcpdump",
   tcpdump: "tcpdump",
   tmux: "tmux",
   tshark: "tshark",
