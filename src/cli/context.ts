@@ -7,8 +7,6 @@ import type { Output } from "./output.ts";
 
 export interface CommandContext {
   readonly globals: GlobalOptions;
-  /** The flags that were given, or that the environment gave; without defaults. */
-  readonly given: ReadonlyMap<string, string | boolean>;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly output: Output;
   readonly log: Log;

@@ -40,8 +40,7 @@ export async function runCommandLine(invocation: Invocation): Promise<number> {
       return EXIT_DONE;
     }
     const log = createLog(globals.verbose ? "debug" : "normal", stderrWriter(environment));
-    const given = line.values;
-    return await runLeaf(line, { globals, given, environment, output, log, detached, rawArguments: args });
+    return await runLeaf(line, { globals, environment, output, log, detached, rawArguments: args });
   } catch (error) {
     const status = exitStatus(error);
     const text = formatError(error);
