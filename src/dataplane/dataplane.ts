@@ -169,7 +169,7 @@ export class DataPlane {
   }
 
   #handleEvent(event: DataPlaneEvent): void {
-    if (event.type === "message") this.#writer.handoverTaken();
+    if (event.type === "message" || event.type === "echo-reply") this.#writer.handoverTaken();
     if (!this.#stopped) this.#options.onEvent(event);
   }
 }

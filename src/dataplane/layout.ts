@@ -37,7 +37,7 @@ export const HeaderWord = {
   trieRootIpv6: 2,
   /** Moves with each change of the trie. */
   trieVersion: 3,
-  /** Messages handed to the main thread and not yet taken by it. */
+  /** Messages and echo replies handed to the main thread and not yet taken by it. */
   handoversWaiting: 4,
 } as const;
 

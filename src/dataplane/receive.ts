@@ -26,7 +26,7 @@ import { ReplayWindow } from "./replay-window.ts";
 import { type CachedSession, SessionCache } from "./session-cache.ts";
 import { peerNumbers, peerWords, type SharedTables } from "./shared-tables.ts";
 
-/** Messages that may wait for the main thread; more are dropped, as a full socket buffer would. */
+/** Messages and echo replies that may wait for the main thread; more are dropped, as a full socket buffer would. */
 export const MAXIMUM_HANDOVERS_WAITING = 512;
 
 /** Largest handover: no handshake message or probe comes near it. */
@@ -146,7 +146,7 @@ export class Receiver {
       return;
     }
     if (isDaemonEchoReply(buffer, offset, packetBytes)) {
-      this.#events.echoReply(slot, buffer, offset, packetBytes);
+      if (this.#mayHandOver()) this.#events.echoReply(slot, buffer, offset, packetBytes);
       return;
     }
     if (!this.#device.write(buffer, offset, packetBytes)) this.#tables.count("rxDeviceRefused");
@@ -159,13 +159,18 @@ export class Receiver {
       this.#tables.count("rxMalformed");
       return;
     }
+    if (this.#mayHandOver()) this.#events.message(buffer, offset, lengthBytes);
+  }
+
+  /** Counts one more handover; false where too many wait already. */
+  #mayHandOver(): boolean {
     const { words } = this.#tables;
     if (Atomics.load(words, HeaderWord.handoversWaiting) >= MAXIMUM_HANDOVERS_WAITING) {
       this.#tables.count("rxHandoversDropped");
-      return;
+      return false;
     }
     Atomics.add(words, HeaderWord.handoversWaiting, 1);
-    this.#events.message(buffer, offset, lengthBytes);
+    return true;
   }
 
   #note(slot: number, messageBytes: number, isData: boolean, nowMs: number): void {

@@ -170,7 +170,7 @@ export class TableWriter {
     return Object.fromEntries(entries);
   }
 
-  /** A message that rx handed over has been taken. */
+  /** A message or echo reply that rx handed over has been taken. */
   handoverTaken(): void {
     Atomics.sub(this.#tables.words, HeaderWord.handoversWaiting, 1);
   }

@@ -5,7 +5,8 @@ import { MAXIMUM_HANDOVERS_WAITING, Receiver } from "../../src/dataplane/receive
 import { SharedTables } from "../../src/dataplane/shared-tables.ts";
 import { TableWriter } from "../../src/dataplane/table-writer.ts";
 import { HEADROOM_BYTES, PACKET_BUFFER_LENGTH_BYTES, Transmitter } from "../../src/dataplane/transmit.ts";
-import { encodeEchoRequest } from "../../src/wire/icmp.ts";
+import { encodeEchoRequest, ICMP_ECHO_REPLY } from "../../src/wire/icmp.ts";
+import { IPV4_HEADER_LENGTH_BYTES } from "../../src/wire/ip.ts";
 
 const KEY_A = new Uint8Array(32).fill(0xa1);
 const KEY_B = new Uint8Array(32).fill(0xb2);
@@ -298,6 +299,24 @@ describe("transmit and receive", () => {
     b.receive(new Uint8Array(0), 1);
     b.receive(new Uint8Array(65_507).fill(1, 0, 1), 1);
     expect(b.tables.readCounter("rxMalformed")).toBe(5);
+  });
+
+  test("a peer that answers echoes without end is handed over within the same bounds", () => {
+    const { a, b } = makeConnectedPair();
+    const reply = packet(A, B);
+    reply[IPV4_HEADER_LENGTH_BYTES] = ICMP_ECHO_REPLY;
+    for (let i = 0; i < MAXIMUM_HANDOVERS_WAITING + 5; i++) {
+      a.give(reply, 1001);
+      b.receive(a.sent.pop()!, 1002);
+    }
+    const replies = () => b.events.filter(([name]) => name === "echo-reply").length;
+    expect(replies()).toBe(MAXIMUM_HANDOVERS_WAITING);
+    expect(b.tables.readCounter("rxHandoversDropped")).toBe(5);
+    b.writer.handoverTaken();
+    a.give(reply, 1003);
+    b.receive(a.sent.pop()!, 1004);
+    expect(replies()).toBe(MAXIMUM_HANDOVERS_WAITING + 1);
+    expect(b.delivered).toEqual([]);
   });
 
   test("packets to nobody and packets that are none are counted", () => {
