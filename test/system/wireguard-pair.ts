@@ -1,12 +1,13 @@
 /** Two hosts with a WireGuard interface each, configured by `wg` alike, whichever program runs it. */
 
 import { writeFileSync } from "node:fs";
-import type { Host, HostProcess, Lab } from "../lab/index.ts";
+import { eventually, type Host, type HostProcess, type Lab } from "../lab/index.ts";
 import { MINITAIL } from "./mesh-node.ts";
 
 export type WireguardProgram = "minitail" | "wireguard-go";
 
-const START_LIMIT_MS = 10_000;
+const START_LIMIT_MS = 15_000;
+const ANSWER_LIMIT_MS = 5_000;
 
 export interface WireguardEnd {
   readonly host: Host;
@@ -32,8 +33,21 @@ export const PORT = 51820;
 export async function startWireguard(host: Host, program: WireguardProgram): Promise<HostProcess> {
   const command = program === "minitail" ? [MINITAIL, "wireguard", "-f", INTERFACE] : ["wireguard-go", "-f", INTERFACE];
   const running = host.spawn(command, { env: { LOG_LEVEL: "verbose" } });
-  const isThere = `while ! wg show ${INTERFACE} >/dev/null 2>&1; do :; done`;
-  await host.output(["sh", "-c", isThere], { limitMs: START_LIMIT_MS });
+  const hung = await eventually(
+    `wg to show what ${program} made`,
+    async () => {
+      if (running.exit) throw new Error(`it ended: ${running.stderr}`);
+      const showing = host.spawn(["wg", "show", INTERFACE]);
+      try {
+        return (await showing.waitForExit(ANSWER_LIMIT_MS)).status === 0 ? "no" : undefined;
+      } catch {
+        showing.kill("SIGKILL");
+        return "yes";
+      }
+    },
+    START_LIMIT_MS,
+  );
+  if (hung === "yes") throw new Error(`${program} did not answer wg within ${ANSWER_LIMIT_MS} ms: ${running.stderr}`);
   return running;
 }
 
