@@ -21,11 +21,14 @@ export interface PlainReceiveOptions {
   readonly report: (event: DataPlaneEvent) => void;
 }
 
-/** The source that a peer's packets last came from, as the socket told it. */
+/** What was found of a peer's packets since its row has had `version`. */
 interface KnownSource {
   readonly version: number;
+  /** The source that is the peer's endpoint, as the socket tells it. */
   readonly addressText: string;
   readonly port: number;
+  /** Another source was reported: the main thread moves the version when it takes the report. */
+  readonly isReported: boolean;
 }
 
 export class PlainReceive implements ReceiveDevice, ReceiveEvents {
@@ -84,15 +87,18 @@ export class PlainReceive implements ReceiveDevice, ReceiveEvents {
 
   authenticated(slot: number): void {
     const endpoint = this.#endpoints.get(slot);
+    const { version } = endpoint;
+    const addressText = this.#sourceText;
+    const port = this.#sourcePort;
     const known = this.#knownSources[slot];
+    // One report at a time: a peer that sends from two places in turn must not flood the main thread.
     const isKnown =
-      known?.version === endpoint.version && known.port === this.#sourcePort && known.addressText === this.#sourceText;
+      known?.version === version && (known.isReported || (known.port === port && known.addressText === addressText));
     if (isKnown) return;
     const address = this.#source();
-    const { version } = endpoint;
-    this.#knownSources[slot] = { version, addressText: this.#sourceText, port: this.#sourcePort };
-    if (endpoint.port === this.#sourcePort && equalAddresses(endpoint.address, address)) return;
-    this.#options.report({ type: "roamed", slot, address, port: this.#sourcePort });
+    const isReported = endpoint.port !== port || !equalAddresses(endpoint.address, address);
+    this.#knownSources[slot] = { version, addressText, port, isReported };
+    if (isReported) this.#options.report({ type: "roamed", slot, address, port });
   }
 
   activity(slot: number): void {

@@ -134,6 +134,30 @@ describe("the workers", () => {
     expect(roamed()).toEqual([{ type: "roamed", slot: 0, address: loopback[4], port: a.wire.port }]);
   });
 
+  test("a peer that sends from two places in turn is reported once for each endpoint that it is given", async () => {
+    const a = await startNode();
+    const b = await startNode();
+    connect(a, b, 4, true);
+    connect(b, a, 4, false);
+    const other = openUdpWire(0, 0);
+    cleanUps.push(() => other.close());
+    const roamed = () => b.events.filter((event) => event.type === "roamed").length;
+    const sendFromBoth = async () => {
+      for (const wire of [a.wire, other, a.wire, other]) {
+        await a.plane.setWire(wire.fd);
+        a.write(echo("10.0.0.1", "10.0.0.2", 0));
+        await eventually("a packet arrives", () => b.read());
+      }
+    };
+    await sendFromBoth();
+    await eventually("the report", () => roamed() > 0);
+    expect(roamed()).toBe(1);
+    b.plane.setEndpoint(0, { address: loopback[4], port: other.port });
+    await sendFromBoth();
+    await eventually("the second report", () => roamed() > 1);
+    expect(roamed()).toBe(2);
+  });
+
   test("the wire can be changed, and taken away", async () => {
     const a = await startNode();
     const b = await startNode();
