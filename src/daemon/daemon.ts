@@ -169,7 +169,7 @@ export class Daemon implements LocalApi {
     });
     if (!ipv6) this.#health.push(IPV6_OFF);
     tunnel.configure({ privateKey: nodeKey.privateKey });
-    tunnel.setWire(wire.fd);
+    await tunnel.setWire(wire.fd);
     const mesh = new Mesh(tunnel);
     const echo = new EchoClient((packet) => tunnel.sendPacket(packet));
     const node = new RunningNode({ settings, membership, tunnel, mesh, echo, port: wire.port });

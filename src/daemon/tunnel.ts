@@ -108,8 +108,9 @@ export class Tunnel {
     return this.#device.counters();
   }
 
-  setWire(fd: number): void {
-    this.#plane.setWire(fd);
+  /** See `DataPlane.setWire`. */
+  setWire(fd: number): Promise<void> {
+    return this.#plane.setWire(fd);
   }
 
   setMtu(mtuBytes: number): void {
@@ -154,6 +155,7 @@ export class Tunnel {
         this.#run((nowMs) => this.#device.handleActivity(event.slot, nowMs));
         break;
       case "ready":
+      case "wire-taken":
         break;
       case "failed":
         this.#log.error(`the data plane failed: ${event.message}`);

@@ -4,7 +4,7 @@
  */
 
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
-import { closeFd, createEventFd, signalEventFd } from "bun-ffi-tun";
+import { closeFd, createEventFd, dupFd, signalEventFd } from "bun-ffi-tun";
 import { errorMessage, MinitailError } from "../base/errors.ts";
 import type { Endpoint, IpPrefix } from "../base/ip.ts";
 import type { TransportCipherName } from "../crypto/transport-cipher.ts";
@@ -62,10 +62,17 @@ export class DataPlane {
     return this.#transmit.aead ?? "noble";
   }
 
-  /** Packets go by this UDP socket from here on, by none if it is -1. The descriptor stays the caller's. */
-  setWire(fd: number): void {
-    this.#tell({ type: "wire", fd });
-    this.#receive.tell({ type: "wire", fd });
+  /**
+   * Packets go by this UDP socket from here on, by none if it is -1. The descriptor stays the caller's, who
+   * may close it at once. Resolves when the workers have let go of the wire before: its port is free then,
+   * if nobody else has it.
+   */
+  async setWire(fd: number): Promise<void> {
+    if (this.#stopped) return;
+    const taken = [this.#transmit.wireTaken(), this.#receive.wireTaken()];
+    this.#tell({ type: "wire", fd: duplicateWire(fd) });
+    this.#receive.tell({ type: "wire", fd: duplicateWire(fd) });
+    await Promise.all(taken);
   }
 
   setMtu(mtuBytes: number): void {
@@ -174,12 +181,19 @@ export class DataPlane {
   }
 }
 
+/** A worker gets a descriptor of its own: the caller's number may name another file by the time that it is told. */
+function duplicateWire(fd: number): number {
+  return fd < 0 ? -1 : dupFd(fd);
+}
+
 /** One worker and the port to it. */
 class DataPlaneWorker<Command> {
   readonly ready: Promise<void>;
   aead: TransportCipherName | undefined;
   readonly #worker: Worker;
   readonly #port: MessagePort;
+  /** Called in order, once for each wire that the worker takes. */
+  readonly #onWireTaken: (() => void)[] = [];
 
   constructor(role: Omit<WorkerRole, "port">, onEvent: (event: DataPlaneEvent) => void) {
     const { port1, port2 } = new MessageChannel();
@@ -199,6 +213,8 @@ class DataPlaneWorker<Command> {
       } else if (event.type === "failed" && !isReady) {
         clearTimeout(limit);
         fail(event.message);
+      } else if (event.type === "wire-taken") {
+        this.#onWireTaken.shift()?.();
       } else {
         onEvent(event);
       }
@@ -214,9 +230,15 @@ class DataPlaneWorker<Command> {
     this.#port.postMessage(command);
   }
 
+  /** Resolves when the worker has taken the wire that it is told of next, or is terminated. */
+  wireTaken(): Promise<void> {
+    return new Promise((resolve) => this.#onWireTaken.push(resolve));
+  }
+
   async terminate(): Promise<void> {
     await this.#worker.terminate();
     this.#port.close();
+    for (const resolve of this.#onWireTaken.splice(0)) resolve();
   }
 }
 

@@ -14,6 +14,8 @@ export type DataPlaneEvent =
   | { readonly type: "activity"; readonly slot: number }
   /** The reply to an echo request that the daemon sent by itself. */
   | { readonly type: "echo-reply"; readonly slot: number; readonly packet: Uint8Array }
+  /** The worker uses the wire that it was told to, and holds no other. */
+  | { readonly type: "wire-taken" }
   /** The worker runs. */
   | { readonly type: "ready"; readonly aead: string }
   /** The device is gone, or was never usable. */
@@ -25,6 +27,7 @@ export type DataPlaneEvent =
 
 /** From the main thread to tx; an eventfd wakes it. */
 export type TransmitCommand =
+  /** A descriptor that is the worker's from here on; -1 for no wire. Answered by "wire-taken". */
   | { readonly type: "wire"; readonly fd: number }
   | { readonly type: "send"; readonly bytes: Uint8Array; readonly address: Uint8Array; readonly port: number }
   /** A packet as if the device had been read. */
@@ -37,6 +40,7 @@ export type TransmitCommand =
 
 /** From the main thread to rx. */
 export type ReceiveCommand =
+  /** As for tx. */
   | { readonly type: "wire"; readonly fd: number }
   | { readonly type: "forget-session"; readonly row: number }
   | { readonly type: "forget-peer"; readonly slot: number }

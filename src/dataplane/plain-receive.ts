@@ -3,7 +3,7 @@
  * packet to the device.
  */
 
-import { allocateStable, boottimeMs, dupFd, writeFd } from "bun-ffi-tun";
+import { allocateStable, boottimeMs, writeFd } from "bun-ffi-tun";
 import { equalAddresses, parseAddress, unmapAddress } from "../base/ip.ts";
 import type { TransportCipher } from "../crypto/transport-cipher.ts";
 import { type AdoptedUdpSocket, adoptUdpSocket } from "./bun-udp.ts";
@@ -51,6 +51,7 @@ export class PlainReceive implements ReceiveDevice, ReceiveEvents {
     switch (command.type) {
       case "wire":
         await this.#setWire(command.fd);
+        this.#options.report({ type: "wire-taken" });
         break;
       case "forget-session":
         this.#receiver.forgetSession(command.row);
@@ -112,7 +113,7 @@ export class PlainReceive implements ReceiveDevice, ReceiveEvents {
   async #setWire(fd: number): Promise<void> {
     this.close();
     if (fd < 0) return;
-    this.#socket = await adoptUdpSocket(dupFd(fd), {
+    this.#socket = await adoptUdpSocket(fd, {
       data: (_socket, data, port, addressText) => this.#handleData(data, port, addressText),
       // ICMP errors: WireGuard's own timers deal with a peer that is not there.
       error: () => {},

@@ -7,7 +7,6 @@ import {
   allocateStable,
   boottimeMs,
   drainEventFd,
-  dupFd,
   ERRNO,
   POLLERR,
   POLLHUP,
@@ -133,6 +132,7 @@ class PlainTransmit implements TransmitWire {
     switch (command.type) {
       case "wire":
         await this.#setWire(command.fd);
+        this.#options.report({ type: "wire-taken" });
         break;
       case "send":
         this.#sendTo(command.bytes, command.port, formatAddress(command.address));
@@ -162,7 +162,7 @@ class PlainTransmit implements TransmitWire {
     this.#socket?.close();
     this.#socket = undefined;
     if (fd < 0) return;
-    this.#socket = await adoptUdpSocket(dupFd(fd), {
+    this.#socket = await adoptUdpSocket(fd, {
       // Only while this thread is back in its event loop, which is while a wire is taken over.
       data: () => {},
       error: () => {},

@@ -179,6 +179,26 @@ describe("the workers", () => {
     });
   });
 
+  test("a wire's descriptor may be closed at once, and its port is free when the wire is taken away", async () => {
+    const a = await startNode();
+    const b = await startNode();
+    connect(a, b, 4, true);
+    connect(b, a, 4, false);
+    let port = 0;
+    for (let sequence = 0; sequence < 20; sequence++) {
+      const wire = openUdpWire(port, 0);
+      port = wire.port;
+      const taken = b.plane.setWire(wire.fd);
+      wire.close();
+      await taken;
+      a.plane.setEndpoint(0, { address: loopback[4], port });
+      a.write(echo("10.0.0.1", "10.0.0.2", sequence));
+      await eventually("a packet arrives", () => b.read());
+      await b.plane.setWire(-1);
+    }
+    expect(b.events.filter((event) => event.type === "failed")).toEqual([]);
+  });
+
   test("the end of the device is reported", async () => {
     const a = await startNode();
     const [deviceFd, outsideFd] = createSocketPair("packet");
