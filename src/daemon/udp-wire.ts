@@ -20,6 +20,8 @@ const SOCKET_BUFFER_BYTES = 7 * 1024 * 1024;
 export interface UdpWire {
   readonly fd: number;
   readonly port: number;
+  /** The mark of packets that leave, for the kernel's routing rules; 0 takes it away. */
+  setMark(mark: number): void;
   close(): void;
 }
 
@@ -37,8 +39,9 @@ export function openUdpWire(port: number, mark: number): UdpWire {
       if (!(error instanceof SystemError)) throw error;
     }
   }
-  if (mark !== 0) setSocketOption(fd, SOL_SOCKET, SO_MARK, mark);
-  return { fd, port: getSocketName(fd)?.port ?? port, close: () => closeFd(fd) };
+  const setMark = (value: number) => setSocketOption(fd, SOL_SOCKET, SO_MARK, value);
+  if (mark !== 0) setMark(mark);
+  return { fd, port: getSocketName(fd)?.port ?? port, setMark, close: () => closeFd(fd) };
 }
 
 function bindBothFamilies(port: number): number {

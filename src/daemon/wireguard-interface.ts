@@ -32,6 +32,8 @@ export class WireguardInterface implements UapiDevice {
   #wire: UdpWire | undefined;
   #listenPort = 0;
   #fwmark = 0;
+  /** The end of all changes that were begun. */
+  #lastTurn: Promise<void> = Promise.resolve();
 
   private constructor(options: WireguardInterfaceOptions, tun: { readonly fd: number; readonly name: string }) {
     this.#options = options;
@@ -62,63 +64,81 @@ export class WireguardInterface implements UapiDevice {
       mtuBytes: linkState(this.name)?.mtuBytes ?? DEFAULT_MTU_BYTES,
       log: this.#options.log,
       onEvent: (event) => {
-        if (event.type === "network-changed") this.#handleNetworkChange();
+        if (event.type === "network-changed") {
+          this.#handleNetworkChange().catch((error: unknown) => this.#options.log.error(errorMessage(error)));
+        }
         if (event.type === "device-gone") this.#options.onEnd(undefined);
         if (event.type === "failed") this.#options.onEnd(new MinitailError("internal", event.message));
       },
     });
-    this.#handleNetworkChange();
+    await this.#handleNetworkChange();
   }
 
   get(): UapiState {
     return {
       snapshot: this.#tunnel.snapshot(),
-      listenPort: this.#wire?.port ?? this.#listenPort,
+      listenPort: this.#listenPort,
       fwmark: this.#fwmark,
       unixOffsetMs: Date.now() - boottimeMs(),
       traffic: (slot) => this.#tunnel.traffic(slot),
     };
   }
 
-  set(change: UapiChange): void {
-    this.#setWireOptions(change.listenPort ?? this.#listenPort, change.fwmark ?? this.#fwmark);
-    this.#tunnel.configure(change.configuration);
+  set({ configuration, listenPort, fwmark }: UapiChange): Promise<void> {
+    return this.#inTurn(async () => {
+      if (fwmark !== undefined) this.#setFwmark(fwmark);
+      if (listenPort !== undefined) await this.#setListenPort(listenPort);
+      this.#tunnel.configure(configuration);
+    });
   }
 
   async stop(): Promise<void> {
     await this.#tunnel?.stop();
-    this.#closeWire();
+    await this.#inTurn(() => this.#closeWire());
     closeFd(this.#monitorFd);
     closeFd(this.#deviceFd);
   }
 
-  /** A new socket where port or mark changed; the old one stays where the new one can't be had. */
-  #setWireOptions(listenPort: number, fwmark: number): void {
-    if (listenPort === this.#listenPort && fwmark === this.#fwmark) return;
-    const samePort = listenPort === this.#listenPort;
-    if (this.#wire) {
-      const keptPort = samePort ? this.#wire.port : listenPort;
-      // A port can't be bound twice: the old socket goes first where the port stays.
-      if (keptPort === this.#wire.port) this.#closeWire();
-      const wire = openUdpWire(keptPort, fwmark);
-      this.#closeWire();
-      this.#useWire(wire);
-    }
-    this.#listenPort = listenPort;
+  /** Changes of the socket take time, and come one after the other. */
+  #inTurn(change: () => Promise<void>): Promise<void> {
+    const turn = this.#lastTurn.then(change);
+    this.#lastTurn = turn.catch(() => {});
+    return turn;
+  }
+
+  #setFwmark(fwmark: number): void {
+    this.#wire?.setMark(fwmark);
     this.#fwmark = fwmark;
   }
 
-  #handleNetworkChange(): void {
-    const link = linkState(this.name);
-    if (!link) return;
-    this.#tunnel.setMtu(link.mtuBytes);
-    if (link.isUp && !this.#wire) this.#open();
-    if (!link.isUp && this.#wire) this.#closeWire();
+  /** A new socket where the port changes; the old one stays where the new one can't be had. */
+  async #setListenPort(listenPort: number): Promise<void> {
+    if (listenPort === this.#listenPort) return;
+    this.#listenPort = listenPort;
+    const old = this.#wire;
+    if (!old) return;
+    try {
+      await this.#useWire(openUdpWire(listenPort, this.#fwmark));
+      old.close();
+    } catch (error) {
+      this.#listenPort = old.port;
+      throw error;
+    }
   }
 
-  #open(): void {
+  #handleNetworkChange(): Promise<void> {
+    return this.#inTurn(async () => {
+      const link = linkState(this.name);
+      if (!link) return;
+      this.#tunnel.setMtu(link.mtuBytes);
+      if (link.isUp && !this.#wire) await this.#open();
+      if (!link.isUp && this.#wire) await this.#closeWire();
+    });
+  }
+
+  async #open(): Promise<void> {
     try {
-      this.#useWire(openUdpWire(this.#listenPort, this.#fwmark));
+      await this.#useWire(openUdpWire(this.#listenPort, this.#fwmark));
     } catch (error) {
       const port = isMinitailError(error, "port-taken") ? `; choose another with wg set ${this.name} listen-port` : "";
       this.#options.log.error(`${errorMessage(error)}${port}`);
@@ -139,16 +159,18 @@ export class WireguardInterface implements UapiDevice {
     }
   }
 
-  #useWire(wire: UdpWire): void {
+  /** A port that the system chose is kept, as by the kernel's WireGuard: peers may know it. */
+  async #useWire(wire: UdpWire): Promise<void> {
     this.#wire = wire;
-    this.#tunnel.setWire(wire.fd);
+    this.#listenPort = wire.port;
+    await this.#tunnel.setWire(wire.fd);
   }
 
-  #closeWire(): void {
+  async #closeWire(): Promise<void> {
     if (!this.#wire) return;
-    this.#tunnel.setWire(-1);
     this.#wire.close();
     this.#wire = undefined;
+    await this.#tunnel.setWire(-1);
   }
 }
 

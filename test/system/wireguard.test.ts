@@ -87,6 +87,35 @@ describe("minitail wireguard and wireguard-go", () => {
   }
 });
 
+test(
+  "minitail's socket takes a mark while it runs, and keeps its port while the interface is down",
+  async () => {
+    await using lab = await Lab.create("wireguard-socket");
+    const [a, b] = await startPair(lab, { programs: ["minitail", "minitail"], family: 4, presharedKey: false });
+    await expectPing(a.host, b.addresses[0]);
+    // The mark has packets of the tunnel take another way than all others, as with wg-quick and a default route.
+    await a.host.output(["wg", "set", INTERFACE, "fwmark", "51820"]);
+    await expectPing(a.host, b.addresses[0]);
+    await a.host.output(["ip", "rule", "add", "fwmark", "51820", "blackhole"]);
+    expect((await a.host.run(["ping", "-n", "-c", "1", "-W", "1", b.addresses[0]])).status).not.toBe(0);
+    await a.host.output(["wg", "set", INTERFACE, "fwmark", "off"]);
+    await expectPing(a.host, b.addresses[0]);
+
+    await a.host.output(["wg", "set", INTERFACE, "listen-port", "0"]);
+    const port = () => a.host.output(["wg", "show", INTERFACE, "listen-port"]);
+    const chosen = await port();
+    expect(chosen).not.toBe(`${PORT}\n`);
+    const sockets = async () => (await a.host.output(["ss", "-Huln"])).trim();
+    await a.host.output(["ip", "link", "set", INTERFACE, "down"]);
+    await eventually("the socket to be gone", async () => (await sockets()) === "", 5000);
+    await a.host.output(["ip", "link", "set", INTERFACE, "up"]);
+    await eventually("the socket to be back", async () => (await sockets()) !== "", 5000);
+    expect(await port()).toBe(chosen);
+    await expectPing(a.host, b.addresses[0]);
+  },
+  LIMIT_MS,
+);
+
 describe("minitail wireguard as a program", () => {
   test(
     "without -f it returns when the interface is there, and the interface goes with SIGTERM",
