@@ -15,6 +15,8 @@ const KEY_LENGTH_BYTES = 32;
 
 /** One session as a worker knows it. */
 export class CachedSession {
+  /** Of the session table, and the number of its key in the cipher. */
+  readonly row: number;
   version = -1;
   /** -1 where the row holds no session. */
   peerSlot = -1;
@@ -30,6 +32,10 @@ export class CachedSession {
   replayWindow: ReplayWindow | undefined;
   /** Whether a handshake was asked for because this session is getting old. */
   rekeyAsked = false;
+
+  constructor(row: number) {
+    this.row = row;
+  }
 }
 
 export type Direction = "send" | "receive";
@@ -72,7 +78,7 @@ export class SessionCache {
     const firstWord = sessionWords(row);
     const firstNumber = sessionNumbers(row);
     const keyStart = sessionBytes(row) + this.#keyOffset;
-    const session = new CachedSession();
+    const session = new CachedSession(row);
     session.version = readRow(words, firstWord, () => {
       session.peerSlot = words[firstWord + SessionWord.peerSlot]! - 1;
       session.localIndex = words[firstWord + SessionWord.localIndex]! >>> 0;

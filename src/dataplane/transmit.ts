@@ -15,7 +15,7 @@ import {
   TRANSPORT_TAG_LENGTH_BYTES,
 } from "../wire/wireguard.ts";
 import { AllowedIpsReader } from "./allowed-ips.ts";
-import { HeaderWord, PeerNumber, PeerWord } from "./layout.ts";
+import { HeaderCounter, HeaderWord, PeerNumber, PeerWord } from "./layout.ts";
 import { type CachedSession, SessionCache } from "./session-cache.ts";
 import { peerNumbers, peerWords, type SharedTables } from "./shared-tables.ts";
 import { Staging } from "./staging.ts";
@@ -86,27 +86,42 @@ export class Transmitter {
       this.#tables.count("txMalformed");
       return;
     }
+    const slot = this.findPeer(buffer, offset);
+    if (slot < 0) return;
+    const session = this.sessionOf(slot, nowMs);
+    if (session) this.#seal(slot, session, buffer, offset, packetBytes, nowMs);
+    else this.stage(slot, buffer, offset, packetBytes, nowMs);
+  }
+
+  /** The peer that the packet at `offset` is for; -1 for none, which is counted. */
+  findPeer(buffer: Uint8Array, offset: number): number {
     const slot = isIpv4Packet(buffer, offset)
       ? this.#allowedIps.lookup(buffer, offset + IPV4_DESTINATION_OFFSET, 4)
       : this.#allowedIps.lookup(buffer, offset + IPV6_DESTINATION_OFFSET, 16);
-    if (slot < 0) {
-      this.#tables.count("txNoPeer");
-      return;
-    }
-    const row = this.#sendRow(slot);
-    const session = this.#usableSession(slot, row, nowMs);
-    if (!session) {
-      if (this.#staging.add(slot, buffer, offset, packetBytes) > 0) this.#tables.count("txQueueOverflow");
-      this.#askForHandshake(slot, nowMs);
-      return;
-    }
-    this.#seal(slot, row, session, buffer, offset, packetBytes, nowMs);
+    if (slot < 0) this.#tables.count("txNoPeer");
+    return slot;
+  }
+
+  /**
+   * The session that packets to `slot` go under now; `undefined` where they have to wait for one. A row may have
+   * passed on to another peer since it was named: the session is of `slot` alone.
+   */
+  sessionOf(slot: number, nowMs: number): CachedSession | undefined {
+    const row = Atomics.load(this.#tables.words, peerWords(slot) + PeerWord.sendSessionRow) - 1;
+    const session = row < 0 ? undefined : this.#sessions.get(row);
+    if (!session || session.peerSlot !== slot) return undefined;
+    return nowMs < session.rejectAfterMs && session.sendCounter < REJECT_AFTER_MESSAGES ? session : undefined;
+  }
+
+  /** Lets the packet wait for a session, and asks for one. */
+  stage(slot: number, buffer: Uint8Array, offset: number, packetBytes: number, nowMs: number): void {
+    if (this.#staging.add(slot, buffer, offset, packetBytes) > 0) this.#tables.count("txQueueOverflow");
+    this.#askForHandshake(slot, nowMs);
   }
 
   /** Sends what waits for `slot`; where nothing waits, a keepalive if `keepaliveIfEmpty`. */
   flush(slot: number, keepaliveIfEmpty: boolean, nowMs: number): void {
-    const row = this.#sendRow(slot);
-    const session = this.#usableSession(slot, row, nowMs);
+    const session = this.sessionOf(slot, nowMs);
     if (!session) {
       this.#askForHandshake(slot, nowMs);
       return;
@@ -114,10 +129,10 @@ export class Transmitter {
     const waiting = this.#staging.take(slot);
     for (const packet of waiting) {
       this.#scratch.set(packet, HEADROOM_BYTES);
-      this.#seal(slot, row, session, this.#scratch, HEADROOM_BYTES, packet.length, nowMs);
+      this.#seal(slot, session, this.#scratch, HEADROOM_BYTES, packet.length, nowMs);
     }
     if (waiting.length === 0 && keepaliveIfEmpty) {
-      this.#seal(slot, row, session, this.#scratch, HEADROOM_BYTES, 0, nowMs);
+      this.#seal(slot, session, this.#scratch, HEADROOM_BYTES, 0, nowMs);
     }
   }
 
@@ -134,61 +149,56 @@ export class Transmitter {
     this.#sessions.forget(row);
   }
 
-  /** Row of the session that packets to `slot` are sealed under; -1 for none. */
-  #sendRow(slot: number): number {
-    return Atomics.load(this.#tables.words, peerWords(slot) + PeerWord.sendSessionRow) - 1;
-  }
-
-  /** A row may have passed on to another peer since it was named: packets go under a session of `slot` alone. */
-  #usableSession(slot: number, row: number, nowMs: number): CachedSession | undefined {
-    const session = row < 0 ? undefined : this.#sessions.get(row);
-    if (!session || session.peerSlot !== slot) return undefined;
-    return nowMs < session.rejectAfterMs && session.sendCounter < REJECT_AFTER_MESSAGES ? session : undefined;
-  }
-
-  #seal(
-    slot: number,
-    row: number,
-    session: CachedSession,
-    buffer: Uint8Array,
-    offset: number,
-    packetBytes: number,
-    nowMs: number,
-  ): void {
-    const paddedBytes = this.#paddedLength(packetBytes);
-    buffer.fill(0, offset + packetBytes, offset + paddedBytes);
-    const counter = session.sendCounter++;
-    writeTransportHeader(buffer, offset - HEADROOM_BYTES, session.remoteIndex, counter);
-    this.#cipher.seal(row, counter, buffer, offset, paddedBytes);
-    const messageBytes = HEADROOM_BYTES + paddedBytes + TRANSPORT_TAG_LENGTH_BYTES;
-    if (!this.#wire.send(slot, buffer, offset - HEADROOM_BYTES, messageBytes)) this.#tables.count("txWireRefused");
-    this.#note(slot, messageBytes, packetBytes > 0, nowMs);
-    if (nowMs >= session.rekeyAfterSendMs && !session.rekeyAsked) {
-      session.rekeyAsked = true;
-      this.#events.handshakeWanted(slot);
-    }
-  }
-
-  /** To a multiple of 16, but not past the device's MTU (WireGuard paper, section 5.4.6). */
-  #paddedLength(packetBytes: number): number {
+  /** Length of a packet's text, to a multiple of 16 but not past the device's MTU (WireGuard paper, section 5.4.6). */
+  paddedLength(packetBytes: number): number {
     const padded = Math.ceil(packetBytes / PADDING_MULTIPLE_BYTES) * PADDING_MULTIPLE_BYTES;
     const mtuBytes = this.#tables.words[HeaderWord.mtuBytes]!;
     return packetBytes <= mtuBytes ? Math.min(padded, mtuBytes) : packetBytes;
   }
 
-  #note(slot: number, messageBytes: number, isData: boolean, nowMs: number): void {
+  /** Notes messages that were handed to the wire, `messageBytes` together. */
+  noteSent(
+    slot: number,
+    session: CachedSession,
+    messages: number,
+    messageBytes: number,
+    isData: boolean,
+    nowMs: number,
+  ): void {
     const { numbers, words } = this.#tables;
     const row = peerNumbers(slot);
     numbers[row + PeerNumber.lastSentMs] = nowMs;
     numbers[row + PeerNumber.txBytes]! += messageBytes;
-    numbers[row + PeerNumber.txPackets]! += 1;
-    this.#tables.count("txPackets");
+    numbers[row + PeerNumber.txPackets]! += messages;
+    numbers[HeaderCounter.txPackets]! += messages;
+    if (nowMs >= session.rekeyAfterSendMs && !session.rekeyAsked) {
+      session.rekeyAsked = true;
+      this.#events.handshakeWanted(slot);
+    }
     if (!isData) return;
     if (numbers[row + PeerNumber.firstUnansweredSentMs]! <= numbers[row + PeerNumber.lastReceivedMs]!) {
       numbers[row + PeerNumber.firstUnansweredSentMs] = nowMs;
     }
     const watched = peerWords(slot) + PeerWord.watched;
     if (Atomics.load(words, watched) === 0 && Atomics.exchange(words, watched, 1) === 0) this.#events.activity(slot);
+  }
+
+  #seal(
+    slot: number,
+    session: CachedSession,
+    buffer: Uint8Array,
+    offset: number,
+    packetBytes: number,
+    nowMs: number,
+  ): void {
+    const paddedBytes = this.paddedLength(packetBytes);
+    buffer.fill(0, offset + packetBytes, offset + paddedBytes);
+    const counter = session.sendCounter++;
+    writeTransportHeader(buffer, offset - HEADROOM_BYTES, session.remoteIndex, counter);
+    this.#cipher.seal(session.row, counter, buffer, offset, paddedBytes);
+    const messageBytes = HEADROOM_BYTES + paddedBytes + TRANSPORT_TAG_LENGTH_BYTES;
+    if (!this.#wire.send(slot, buffer, offset - HEADROOM_BYTES, messageBytes)) this.#tables.count("txWireRefused");
+    this.noteSent(slot, session, 1, messageBytes, packetBytes > 0, nowMs);
   }
 
   #askForHandshake(slot: number, nowMs: number): void {
