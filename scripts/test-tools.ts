@@ -16,7 +16,6 @@ export const TEST_TOOLS: Readonly<Record<string, string>> = {
   socat: "socat",
   strace: "strace",
   tcpdump: "tcpdump",
-  tcpdump: "tcpdump",
   tmux: "tmux",
   tshark: "tshark",
   wg: "wireguard-tools",
