@@ -7,12 +7,15 @@
 
 import { statSync } from "node:fs";
 import { join, relative } from "node:path";
+import { buildAead } from "./aead.ts";
 import { buildSelftest } from "./selftest-bundle.ts";
 import { EXECUTABLE, ensurePackages, errorText, formatBuildLogs, ROOT } from "./tree.ts";
 
 /** Builds the executable and answers its path. */
 export async function build(): Promise<string> {
   await ensurePackages();
+  const withoutAead = buildAead();
+  if (withoutAead !== undefined) console.log(`without ffi/aead, and so with slower packets: ${withoutAead}`);
   await buildSelftest();
   const result = await Bun.build({
     entrypoints: [join(ROOT, "src/main.ts")],

@@ -1,11 +1,13 @@
 /** Chooses the transport cipher: the fastest that can be loaded here and passes its check. */
 
+import { loadAead } from "bun-ffi-tun/aead";
 import { errorMessage, MinitailError } from "../base/errors.ts";
 import { type Log, silentLog } from "../base/log.ts";
 import { checkTransportCipher } from "./check-transport-cipher.ts";
 import { loadSodiumBinding } from "./sodium-binding.ts";
 import type { TransportCipher, TransportCipherName } from "./transport-cipher.ts";
 import { NobleTransportCipher } from "./transport-cipher-noble.ts";
+import { RingTransportCipher } from "./transport-cipher-ring.ts";
 import { SodiumTransportCipher } from "./transport-cipher-sodium.ts";
 
 /** A way to have a transport cipher. */
@@ -17,6 +19,7 @@ export interface TransportCipherImplementation {
 
 /** Fastest first. The last one runs wherever Bun does. */
 const IMPLEMENTATIONS: readonly TransportCipherImplementation[] = [
+  { name: "ring", load: () => new RingTransportCipher(loadAead()) },
   { name: "sodium", load: () => new SodiumTransportCipher(loadSodiumBinding()) },
   { name: "noble", load: () => new NobleTransportCipher() },
 ];

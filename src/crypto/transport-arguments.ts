@@ -13,8 +13,7 @@ export class KeySlots {
   readonly #keys = new Map<number, Uint8Array>();
 
   set(slot: number, key: Uint8Array): void {
-    if (!Number.isSafeInteger(slot) || slot < 0) throw misuse(`key slot ${slot}`);
-    if (key.length !== AEAD_KEY_LENGTH_BYTES) throw misuse(`key of ${key.length} bytes`);
+    checkKey(slot, key);
     const kept = this.#keys.get(slot);
     if (kept) kept.set(key);
     else this.#keys.set(slot, Uint8Array.from(key));
@@ -27,9 +26,7 @@ export class KeySlots {
 
   /** The key itself, not a copy. */
   get(slot: number): Uint8Array {
-    const key = this.#keys.get(slot);
-    if (!key) throw misuse(`key slot ${slot} is empty`);
-    return key;
+    return this.#keys.get(slot) ?? refuseEmptySlot(slot);
   }
 }
 
@@ -40,11 +37,26 @@ export class TransportNonce {
 
   /** The nonce of `counter`, until the next call. Linux on x86-64 and aarch64 stores words little-endian. */
   of(counter: number): Uint8Array {
-    if (!Number.isSafeInteger(counter) || counter < 0) throw misuse(`packet counter ${counter}`);
+    checkCounter(counter);
     this.#words[1] = counter % TWO_TO_THE_32;
     this.#words[2] = counter / TWO_TO_THE_32;
     return this.#bytes;
   }
+}
+
+/** Throws unless `slot` can be a key slot and `key` a key. */
+export function checkKey(slot: number, key: Uint8Array): void {
+  if (!Number.isSafeInteger(slot) || slot < 0) throw misuse(`key slot ${slot}`);
+  if (key.length !== AEAD_KEY_LENGTH_BYTES) throw misuse(`key of ${key.length} bytes`);
+}
+
+/** Throws unless `counter` is a packet counter that a float holds exactly. */
+export function checkCounter(counter: number): void {
+  if (!Number.isSafeInteger(counter) || counter < 0) throw misuse(`packet counter ${counter}`);
+}
+
+export function refuseEmptySlot(slot: number): never {
+  throw misuse(`key slot ${slot} is empty`);
 }
 
 /** Throws unless `lengthBytes` at `offset`, and `tailBytes` behind them, lie inside `buffer`. */

@@ -168,7 +168,8 @@ describe("loading", () => {
   test("says when the preferred one is not there, and takes another", () => {
     const warnings: string[] = [];
     const log = { ...silentLog, warn: (message: string) => warnings.push(message) };
-    expect(loadTransportCipher({ prefer: "ring", log }).name).toBe(loadTransportCipher().name);
+    const noble: TransportCipherImplementation = { name: "noble", load: () => new NobleTransportCipher() };
+    expect(loadTransportCipher({ prefer: "ring", log }, [noble]).name).toBe("noble");
     expect(warnings[0]).toContain("ring");
   });
 

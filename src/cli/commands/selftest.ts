@@ -49,7 +49,7 @@ async function readBundle(): Promise<Uint8Array> {
 /** The bundle finds them beside it, by the same names. */
 async function writeNativeModules(directory: string): Promise<void> {
   for (const file of Bun.embeddedFiles as readonly (Blob & { readonly name: string })[]) {
-    if (file.name.endsWith(".node")) writeFileSync(join(directory, basename(file.name)), await file.bytes());
+    if (/\.(node|so)$/.test(file.name)) writeFileSync(join(directory, basename(file.name)), await file.bytes());
   }
 }
 

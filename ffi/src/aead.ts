@@ -1,0 +1,114 @@
+/**
+ * ChaCha20-Poly1305 in Rust (`aead/` of this package), where it was built: WireGuard's transport messages, one at a
+ * time and in runs. `aead/README.md` has the memory contract. Nothing checks its arguments but the caller: a wrong
+ * address or length writes over whatever lies there.
+ */
+
+import { dlopen, type Pointer } from "bun:ffi";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { memfdWith } from "./memfd.ts";
+
+/** Exports and their arguments that this file knows; aead/src/lib.rs says which it has. */
+const CONTRACT = 1;
+
+const SYMBOLS = {
+  aead_contract: { args: [], returns: "u32" },
+  aead_context_size: { args: [], returns: "u32" },
+  aead_context_alignment: { args: [], returns: "u32" },
+  aead_init: { args: ["ptr", "ptr"], returns: "u32" },
+  aead_seal: { args: ["ptr", "f64", "ptr", "u32"], returns: "u32" },
+  aead_open: { args: ["ptr", "f64", "ptr", "ptr", "u32"], returns: "u32" },
+  aead_seal_n: {
+    args: ["ptr", "u32", "f64", "ptr", "u32", "u32", "ptr", "u32", "u32"],
+    returns: "u32",
+  },
+  aead_open_n: {
+    args: ["ptr", "u32", "ptr", "u32", "u32", "u32", "u32", "ptr", "ptr"],
+    returns: "u32",
+  },
+} as const;
+
+/** The functions, as aead/README.md describes them. Addresses are numbers; a counter is at most 2^53 - 1. */
+export interface AeadLibrary {
+  readonly contextSizeBytes: number;
+  readonly contextAlignmentBytes: number;
+  readonly init: (context: Pointer, key: Uint8Array) => number;
+  readonly seal: (context: Pointer, counter: number, packet: Pointer, lengthBytes: number) => number;
+  readonly open: (context: Pointer, counter: number, target: Pointer, source: Pointer, lengthBytes: number) => number;
+  readonly sealMany: (
+    context: Pointer,
+    receiverIndex: number,
+    counter: number,
+    messages: Pointer,
+    strideBytes: number,
+    headerBytes: number,
+    payload: Pointer | null,
+    payloadBytes: number,
+    segmentBytes: number,
+  ) => number;
+  readonly openMany: (
+    context: Pointer,
+    receiverIndex: number,
+    messages: Pointer,
+    lengthBytes: number,
+    strideBytes: number,
+    stepBytes: number,
+    headerBytes: number,
+    headers: Pointer,
+    results: Pointer,
+  ) => number;
+}
+
+let loaded: AeadLibrary | undefined;
+
+/**
+ * Loads it from memory, once a thread.
+ *
+ * @throws Error where it was not built, or not for this processor, or can't be loaded
+ */
+export function loadAead(): AeadLibrary {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): AeadLibrary {
+  const path = libraryPath();
+  if (path === undefined) throw new Error(`not built for ${process.arch}`);
+  // The descriptor stays open: the dynamic linker knows a library by its path, and would take another one that is
+  // loaded later from the same /proc/self/fd/N for this one.
+  const { symbols } = dlopen(memfdWith(readFileSync(path), "aead").path, SYMBOLS);
+  const contract = symbols.aead_contract();
+  if (contract !== CONTRACT) throw new Error(`the library has contract ${contract}, not ${CONTRACT}`);
+  return {
+    contextSizeBytes: symbols.aead_context_size(),
+    contextAlignmentBytes: symbols.aead_context_alignment(),
+    init: symbols.aead_init,
+    seal: symbols.aead_seal,
+    open: symbols.aead_open,
+    sealMany: symbols.aead_seal_n,
+    openMany: symbols.aead_open_n,
+  };
+}
+
+function libraryPath(): string | undefined {
+  const embedded = embeddedPath();
+  if (embedded !== undefined) return fileURLToPath(new URL(embedded, import.meta.url));
+  const built = join(import.meta.dir, `../aead/build/aead-${process.arch}.so`);
+  return existsSync(built) ? built : undefined;
+}
+
+/**
+ * Inside a bundle or an executable, which holds the file if it was there when that was made: the bundler lets a
+ * `require` fail that is inside `try`. Undefined when running from the source, where Bun can't load such a file.
+ */
+function embeddedPath(): string | undefined {
+  try {
+    const path: unknown =
+      process.arch === "x64" ? require("../aead/build/aead-x64.so") : require("../aead/build/aead-arm64.so");
+    return typeof path === "string" ? path : undefined;
+  } catch {
+    return undefined;
+  }
+}
