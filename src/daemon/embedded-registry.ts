@@ -1,6 +1,7 @@
 /** The registry that a node serves itself: its data and its key lie in the state directory. */
 
-import { formatBase64Url, parseBase64Url } from "../base/bytes.ts";
+import { decodeUtf8, formatBase64Url, parseBase64Url } from "../base/bytes.ts";
+import { MinitailError } from "../base/errors.ts";
 import { type Endpoint, formatEndpoint } from "../base/ip.ts";
 import type { Log } from "../base/log.ts";
 import { systemRandom } from "../crypto/random.ts";
@@ -9,10 +10,12 @@ import { DEFAULT_LIMITS } from "../registry/server/limits.ts";
 import { type Listener, parseListen, startListener } from "../registry/server/listener.ts";
 import { openRegistryService } from "../registry/server/start.ts";
 import { createTlsIdentity } from "../registry/tls-identity.ts";
+import { MOST_URLS } from "../trust/join-key.ts";
 import type { RegistryAddress } from "./registry-connection.ts";
 import type { StateDirectory } from "./state-directory.ts";
 
 const DATA_FILE = "registry.sqlite";
+const KEYS_FILE = "registry-keys";
 const SEED_LENGTH_BYTES = 32;
 const TOKEN_LENGTH_BYTES = 24;
 
@@ -35,15 +38,24 @@ export function generateEmbeddedRegistryKeys(): EmbeddedRegistryKeys {
   return { tlsSeed: systemRandom(SEED_LENGTH_BYTES), token: formatBase64Url(systemRandom(TOKEN_LENGTH_BYTES)) };
 }
 
-/** Text for the state directory, a secret. */
-export function formatEmbeddedRegistryKeys(keys: EmbeddedRegistryKeys): string {
-  return `${formatBase64Url(keys.tlsSeed)} ${keys.token}\n`;
+export function writeEmbeddedRegistryKeys(state: StateDirectory, keys: EmbeddedRegistryKeys): void {
+  state.write(KEYS_FILE, `${formatBase64Url(keys.tlsSeed)} ${keys.token}\n`);
 }
 
-export function parseEmbeddedRegistryKeys(text: string): EmbeddedRegistryKeys | undefined {
-  const [seedText, token] = text.trim().split(" ");
+/** `undefined` on a machine that serves no registry. Throws `state-damaged`. */
+export function readEmbeddedRegistryKeys(state: StateDirectory): EmbeddedRegistryKeys | undefined {
+  const bytes = state.read(KEYS_FILE);
+  if (!bytes) return undefined;
+  const [seedText, token] = (decodeUtf8(bytes) ?? "").trim().split(" ");
   const tlsSeed = parseBase64Url(seedText ?? "");
-  return tlsSeed?.length === SEED_LENGTH_BYTES && token ? { tlsSeed, token } : undefined;
+  if (tlsSeed?.length === SEED_LENGTH_BYTES && token) return { tlsSeed, token };
+  throw new MinitailError("state-damaged", `${state.file(KEYS_FILE)} does not hold the registry's keys`, {
+    hint: "put it back from a backup; members know the registry by it",
+  });
+}
+
+export function forgetEmbeddedRegistryKeys(state: StateDirectory): void {
+  state.remove(KEYS_FILE);
 }
 
 /** Serves on each of `listen` (`ADDR:PORT` or `:PORT`). Throws `port-taken`, `usage`, or what keeps the data closed. */
@@ -81,7 +93,7 @@ export async function startEmbeddedRegistry(
           ? endpoints.map(({ address }) => ({ address, port: each.listener.port }))
           : [listeningAt(each)],
       );
-      return at(reachable.map(urlOf));
+      return at(reachable.map(urlOf).slice(0, MOST_URLS));
     },
     stop,
   };

@@ -3,45 +3,38 @@
  * begun, so that a start after a crash goes on with it, and what is on disk once it is a member.
  */
 
-import { formatBase64Url, parseBase64Url } from "../base/bytes.ts";
+import { equalBytes } from "../base/bytes.ts";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { isMinitailError, MinitailError } from "../base/errors.ts";
 import type { Endpoint } from "../base/ip.ts";
 import type { Log } from "../base/log.ts";
 import { systemRandom } from "../crypto/random.ts";
 import { withRetry } from "../registry/backoff.ts";
-import { openRegistry } from "../registry/open.ts";
 import type { Registry } from "../registry/registry.ts";
 import { pinOfTlsSeed } from "../registry/tls-identity.ts";
 import { parseRegistryUrl } from "../registry/url.ts";
-import { formatTailnetId, type KeyPair } from "../trust/identity.ts";
+import type { KeyPair, TailnetId } from "../trust/identity.ts";
 import { type JoinKey, parseJoinKey } from "../trust/join-key.ts";
 import { deriveSharedSecretKeys, type SharedSecretKeys } from "../trust/secret.ts";
 import {
   type EmbeddedRegistry,
-  formatEmbeddedRegistryKeys,
+  type EmbeddedRegistryKeys,
+  forgetEmbeddedRegistryKeys,
   generateEmbeddedRegistryKeys,
-  parseEmbeddedRegistryKeys,
+  readEmbeddedRegistryKeys,
   startEmbeddedRegistry,
+  writeEmbeddedRegistryKeys,
 } from "./embedded-registry.ts";
+import { forgetIntent, type Intent, settleIntent } from "./intent.ts";
 import type { UpOptions } from "./options.ts";
-import { connectRegistry, type RegistryAddress } from "./registry-connection.ts";
+import { forgetRegistries, readRegistries, writeRegistries } from "./registries-file.ts";
+import { openRegistryAt, type RegistryAddress } from "./registry-connection.ts";
 import type { Settings } from "./settings.ts";
 import type { StateDirectory } from "./state-directory.ts";
 import type { Tailnet } from "./tailnet.ts";
 import type { TailnetContext } from "./tailnet-context.ts";
-import { createTailnet, joinBySecret, joinTailnet, openTailnet } from "./tailnet-start.ts";
+import { createTailnet, joinBySecret, joinTailnet, openTailnet, tailnetIdOfSecret } from "./tailnet-start.ts";
 import { loadMembership, loadOrCreateIdentity } from "./tailnet-store.ts";
-
-const REGISTRIES_FILE = "registries.json";
-const EMBEDDED_KEYS_FILE = "registry-keys";
-const INTENT_FILE = "intent.json";
-
-/** What a machine that belongs to no tailnet is to do. Secrets in it are in the state directory alone. */
-type Intent =
-  | { readonly kind: "create" }
-  | { readonly kind: "join"; readonly joinKey: string }
-  | { readonly kind: "secret"; readonly secret: string; readonly registryUrl?: string; readonly token?: string };
 
 /** A machine that is a member, and the registry that it follows. */
 export interface Membership {
@@ -68,46 +61,32 @@ export interface MembershipOptions {
 export async function establishMembership(input: MembershipOptions): Promise<Membership> {
   const known = loadMembership(storeOf(input.state));
   if (!known) return follow(input, settleIntent(input.state, input.options));
-  refuseOtherTailnet(input, formatTailnetId(known.tailnetId));
+  await takeUpOptions(input, known.tailnetId);
   return reopen(input);
 }
 
-/** What was asked for just now, or what an interrupted start was about. */
-function settleIntent(state: StateDirectory, options: UpOptions): Intent {
-  const given = givenIntent(options);
-  if (!given) return (state.readJson(INTENT_FILE) as Intent | undefined) ?? { kind: "create" };
-  state.writeJson(INTENT_FILE, given);
-  return given;
-}
-
-function givenIntent(options: UpOptions): Intent | undefined {
-  const { joinKey, secret, registryUrl, token } = options;
-  if (joinKey !== undefined) {
-    if (secret !== undefined || registryUrl !== undefined) {
-      throw new MinitailError("usage", "--join holds all that is needed; --registry and --secret do not go with it");
-    }
-    parseJoinKey(joinKey);
-    return { kind: "join", joinKey };
+/**
+ * A machine that belongs to a tailnet goes on following it; a key or secret of another is refused. One of its own may
+ * say where the registry is now.
+ */
+async function takeUpOptions({ state, options }: MembershipOptions, tailnetId: TailnetId): Promise<void> {
+  const { joinKey: joinKeyText, secret, registryUrl, token } = options;
+  let addresses: readonly RegistryAddress[] | undefined;
+  if (joinKeyText !== undefined) {
+    const joinKey = parseJoinKey(joinKeyText);
+    refuseOtherTailnet(joinKey.tailnetId, tailnetId);
+    addresses = addressesOf(joinKey);
   }
   if (secret !== undefined) {
-    return {
-      kind: "secret",
-      secret,
-      ...(registryUrl === undefined ? {} : { registryUrl }),
-      ...(token === undefined ? {} : { token }),
-    };
+    const keys = await deriveSharedSecretKeys(secret);
+    refuseOtherTailnet(tailnetIdOfSecret(keys), tailnetId);
+    if (registryUrl !== undefined) addresses = [secretRegistryAddress(registryUrl, token, keys)];
   }
-  if (registryUrl === undefined) return undefined;
-  throw new MinitailError("usage", "--registry alone says where the tailnet is, not how to get in", {
-    hint: "add --secret, or use --join with a key that minitail key create prints on a member",
-  });
+  if (addresses && !readEmbeddedRegistryKeys(state)) writeRegistries(state, addresses);
 }
 
-/** A machine that belongs to one tailnet takes no key to another. */
-function refuseOtherTailnet({ options }: MembershipOptions, tailnetId: string): void {
-  if (options.joinKey === undefined) return;
-  const other = formatTailnetId(parseJoinKey(options.joinKey).tailnetId);
-  if (other === tailnetId) return;
+function refuseOtherTailnet(asked: TailnetId, known: TailnetId): void {
+  if (equalBytes(asked, known)) return;
   throw new MinitailError("usage", "this machine belongs to another tailnet already", {
     hint: "use another --state-dir, --socket and --tun for a second one",
   });
@@ -115,26 +94,36 @@ function refuseOtherTailnet({ options }: MembershipOptions, tailnetId: string): 
 
 async function reopen(input: MembershipOptions): Promise<Membership> {
   const { state, settings, log } = input;
-  const keysBytes = state.read(EMBEDDED_KEYS_FILE);
-  const keys = keysBytes && parseEmbeddedRegistryKeys(new TextDecoder().decode(keysBytes));
+  requireFiles(state, ["identity", "chain"]);
+  const keys = readEmbeddedRegistryKeys(state);
   const embedded = keys && (await startEmbeddedRegistry(state, settings.listen, keys, log));
-  const addresses = embedded ? [embedded.own] : readRegistries(state);
-  // With the registry gone the tailnet is what is on disk, so there is nothing to wait for.
-  const registry = await connectRegistry(addresses).catch((error: unknown) => {
-    log.warn(`the registry cannot be reached, starting from what is known: ${String(error)}`);
-    const { urls, token, pin } = addresses[0]!;
-    return openRegistry(urls[0]!, { token, pin });
-  });
-  const tailnet = openTailnet(contextOf(input, registry));
-  if (!tailnet) {
-    registry.close();
+  let registry: Registry | undefined;
+  try {
+    const addresses = embedded ? [embedded.own] : readRegistries(state);
+    registry = openRegistryAt(addresses);
+    const tailnet = openTailnet(contextOf(input, registry));
+    if (!tailnet) {
+      throw new MinitailError("state-damaged", `the state in ${state.path} is of a machine that is no member`, {
+        hint: "put that folder back from a backup, or remove it and join again",
+      });
+    }
+    forgetIntent(state);
+    return membershipOf(input, tailnet, registry, embedded, addresses);
+  } catch (error) {
+    registry?.close();
     await embedded?.stop();
-    throw new MinitailError("state-damaged", `the state in ${state.path} is of a machine that is no member`, {
-      hint: "remove that folder and join again",
+    throw error;
+  }
+}
+
+/** Made anew, they would make this machine another one. */
+function requireFiles(state: StateDirectory, names: readonly string[]): void {
+  for (const name of names) {
+    if (state.read(name)) continue;
+    throw new MinitailError("state-damaged", `${state.file(name)} is missing`, {
+      hint: "put it back from a backup, or remove the whole folder and join again",
     });
   }
-  state.remove(INTENT_FILE);
-  return membershipOf(input, tailnet, registry, embedded, addresses);
 }
 
 function follow(input: MembershipOptions, intent: Intent): Promise<Membership> {
@@ -149,12 +138,9 @@ function follow(input: MembershipOptions, intent: Intent): Promise<Membership> {
 }
 
 async function createHere(input: MembershipOptions): Promise<Membership> {
-  const { state, settings, log } = input;
-  const stored = state.read(EMBEDDED_KEYS_FILE);
-  const keys =
-    (stored && parseEmbeddedRegistryKeys(new TextDecoder().decode(stored))) ?? generateEmbeddedRegistryKeys();
-  state.write(EMBEDDED_KEYS_FILE, formatEmbeddedRegistryKeys(keys));
-  const embedded = await startEmbeddedRegistry(state, settings.listen, keys, log);
+  const { state, settings } = input;
+  const keys = readEmbeddedRegistryKeys(state) ?? generateEmbeddedRegistryKeys();
+  const embedded = await serveHere(input, keys);
   return enter(input, [embedded.own], embedded, async (context) => {
     // A first try that failed after the tailnet was on disk is gone on with: it has been made.
     const { pool, name } = settings;
@@ -163,30 +149,27 @@ async function createHere(input: MembershipOptions): Promise<Membership> {
 }
 
 async function joinByKey(input: MembershipOptions, joinKey: JoinKey): Promise<Membership> {
-  const addresses = joinKey.registries.map(({ urls, token, pin }) => ({
-    urls,
-    token: token === "" ? undefined : token,
-    pin,
-  }));
-  return enter(input, addresses, undefined, (context) => joinTailnet(context, joinKey, input.settings.name));
+  return enterElsewhere(input, addressesOf(joinKey), (context) => joinTailnet(context, joinKey, input.settings.name));
+}
+
+function addressesOf(joinKey: JoinKey): readonly RegistryAddress[] {
+  return joinKey.registries.map(({ urls, token, pin }) => ({ urls, token: token === "" ? undefined : token, pin }));
 }
 
 async function joinBySharedSecret(
   input: MembershipOptions,
   intent: Extract<Intent, { kind: "secret" }>,
 ): Promise<Membership> {
-  const { state, settings, log } = input;
+  const { settings } = input;
   const keys = await deriveSharedSecretKeys(intent.secret);
   const join = (context: TailnetContext) => joinBySecret(context, keys, { pool: settings.pool, name: settings.name });
   if (intent.registryUrl !== undefined) {
     const address = secretRegistryAddress(intent.registryUrl, intent.token, keys);
-    return enter(input, [address], undefined, join).catch((error: unknown) => {
+    return enterElsewhere(input, [address], join).catch((error: unknown) => {
       throw asWrongSecret(error, intent.token);
     });
   }
-  const registryKeys = { tlsSeed: keys.tlsSeed, token: keys.registryToken };
-  state.write(EMBEDDED_KEYS_FILE, formatEmbeddedRegistryKeys(registryKeys));
-  const embedded = await startEmbeddedRegistry(state, settings.listen, registryKeys, log);
+  const embedded = await serveHere(input, { tlsSeed: keys.tlsSeed, token: keys.registryToken });
   return enter(input, [embedded.own], embedded, join);
 }
 
@@ -207,6 +190,24 @@ function asWrongSecret(error: unknown, token: string | undefined): unknown {
   });
 }
 
+/** Serves the registry on this machine. Where it is, is on disk before anybody is a member. */
+function serveHere({ state, settings, log }: MembershipOptions, keys: EmbeddedRegistryKeys): Promise<EmbeddedRegistry> {
+  forgetRegistries(state);
+  writeEmbeddedRegistryKeys(state, keys);
+  return startEmbeddedRegistry(state, settings.listen, keys, log);
+}
+
+/** Joins by a registry on another machine. Where it is, is on disk before this machine is a member. */
+async function enterElsewhere(
+  input: MembershipOptions,
+  addresses: readonly RegistryAddress[],
+  join: (context: TailnetContext) => Promise<Tailnet>,
+): Promise<Membership> {
+  forgetEmbeddedRegistryKeys(input.state);
+  writeRegistries(input.state, addresses);
+  return enter(input, addresses, undefined, join);
+}
+
 /** Reaches the registry, waiting for it as long as it takes, and joins. */
 async function enter(
   input: MembershipOptions,
@@ -215,29 +216,26 @@ async function enter(
   join: (context: TailnetContext) => Promise<Tailnet>,
 ): Promise<Membership> {
   const { state, signal } = input;
-  let registry: Registry | undefined;
+  const registry = openRegistryAt(addresses);
+  // What is under way ends at once.
+  const giveUp = () => registry.close();
+  signal.addEventListener("abort", giveUp);
+  if (signal.aborted) giveUp();
   try {
-    const tailnet = await withRetry(
-      async () => {
-        registry ??= await connectRegistry(addresses);
-        return await join(contextOf(input, registry));
+    const tailnet = await withRetry(() => join(contextOf(input, registry)), {
+      signal,
+      onWaiting: (error, delayMs) => {
+        input.onWaiting(`waiting for the registry (${error.message}); next try in ${Math.ceil(delayMs / 1000)} s`);
       },
-      {
-        signal,
-        onWaiting: (error, delayMs) => {
-          registry?.close();
-          registry = undefined;
-          input.onWaiting(`waiting for the registry (${error.message}); next try in ${Math.ceil(delayMs / 1000)} s`);
-        },
-      },
-    );
-    if (!embedded) writeRegistries(state, addresses);
-    state.remove(INTENT_FILE);
-    return membershipOf(input, tailnet, registry!, embedded, addresses);
+    });
+    forgetIntent(state);
+    return membershipOf(input, tailnet, registry, embedded, addresses);
   } catch (error) {
-    registry?.close();
+    registry.close();
     await embedded?.stop();
     throw error;
+  } finally {
+    signal.removeEventListener("abort", giveUp);
   }
 }
 
@@ -267,23 +265,4 @@ function storeOf(state: StateDirectory) {
     load: (name: string) => state.read(name),
     save: (name: string, bytes: Uint8Array) => state.write(name, bytes),
   };
-}
-
-function writeRegistries(state: StateDirectory, addresses: readonly RegistryAddress[]): void {
-  const entries = addresses.map(({ urls, token, pin }) => ({ urls, token, pin: pin && formatBase64Url(pin) }));
-  state.writeJson(REGISTRIES_FILE, entries);
-}
-
-function readRegistries(state: StateDirectory): readonly RegistryAddress[] {
-  const stored = state.readJson(REGISTRIES_FILE);
-  if (!Array.isArray(stored) || stored.length === 0) {
-    throw new MinitailError("state-damaged", `${state.file(REGISTRIES_FILE)} names no registry`, {
-      hint: "put the state directory back from a backup, or remove it and join again",
-    });
-  }
-  return (stored as { urls: string[]; token?: string; pin?: string }[]).map(({ urls, token, pin }) => ({
-    urls,
-    token,
-    pin: pin === undefined ? undefined : parseBase64Url(pin),
-  }));
 }

@@ -1,11 +1,11 @@
-/** Finding a registry that answers, among the addresses at which it may be reached. */
+/** Where a registry is, as join keys name it and the state directory keeps it, and the client for it. */
 
-import { isMinitailError, MinitailError } from "../base/errors.ts";
+import { FirstReachableRegistry } from "../registry/first-reachable.ts";
 import { openRegistry } from "../registry/open.ts";
 import type { Pin } from "../registry/pin.ts";
 import type { Registry } from "../registry/registry.ts";
+import { parseRegistryUrl } from "../registry/url.ts";
 
-/** One registry: join keys name it like this, and the state directory keeps it. */
 export interface RegistryAddress {
   /** One or more URLs of the same registry. */
   readonly urls: readonly string[];
@@ -16,26 +16,14 @@ export interface RegistryAddress {
 /** How long one address may take to answer before it does not count as reached. */
 const REQUEST_TIMEOUT_MS = 10_000;
 
-/**
- * The first of the addresses that answers. Throws what they failed with: a refusal (`wrong-token`, `wrong-pin`)
- * before `registry-unreachable`, since waiting does not mend it.
- */
-export async function connectRegistry(registries: readonly RegistryAddress[]): Promise<Registry> {
-  const opened = registries.flatMap(({ urls, token, pin }) =>
-    urls.map((url) => openRegistry(url, { token, pin, requestTimeoutMs: REQUEST_TIMEOUT_MS })),
+/** The registry, at whichever of its addresses answers. Connects when first used. Throws `usage` for what is no URL. */
+export function openRegistryAt(addresses: readonly RegistryAddress[]): Registry {
+  const candidates = addresses.flatMap(({ urls, token, pin }) =>
+    urls.map((url) => ({
+      url: parseRegistryUrl(url).display,
+      open: () => openRegistry(url, { token, pin, requestTimeoutMs: REQUEST_TIMEOUT_MS }),
+    })),
   );
-  try {
-    const first = await Promise.any(opened.map((registry) => registry.ping().then(() => registry)));
-    for (const registry of opened) if (registry !== first) registry.close();
-    return first;
-  } catch (error) {
-    for (const registry of opened) registry.close();
-    throw worstOf(error);
-  }
-}
-
-function worstOf(error: unknown): unknown {
-  const errors: readonly unknown[] = error instanceof AggregateError ? error.errors : [error];
-  const refusal = errors.find((each) => !isMinitailError(each, "registry-unreachable"));
-  return refusal ?? errors[0] ?? new MinitailError("registry-unreachable", "no address of a registry is known");
+  const [only] = candidates;
+  return candidates.length === 1 ? only!.open() : new FirstReachableRegistry(candidates);
 }

@@ -9,7 +9,7 @@ import { type IpAddress, type IpPrefix, ipv4ToNumber } from "../base/ip.ts";
 import { Chain } from "../trust/chain.ts";
 import { type AdmittedJoinKey, type ChainState, isLiveJoinKey } from "../trust/chain-state.ts";
 import { type EpochSecret, epochRecipientTag, isNetworkKeyOf, openEpochBox } from "../trust/epoch.ts";
-import { type NodeId, nodeIdOf } from "../trust/identity.ts";
+import { type NodeId, nodeIdOf, type TailnetId } from "../trust/identity.ts";
 import { type JoinKey, type JoinKeyPairs, joinKeyIdOf, joinKeyPairs } from "../trust/join-key.ts";
 import { normalizeName, pickName } from "../trust/name.ts";
 import { pickAddress } from "../trust/pool.ts";
@@ -102,9 +102,9 @@ export async function joinBySecret(
   options: Pick<NewTailnet, "pool" | "name">,
 ): Promise<Tailnet> {
   const { identity, clock } = context;
-  const genesis = signGenesis(keys.signer, networkKeyHash(keys.networkKey.key));
+  const genesis = genesisOfSecret(keys);
   const membership: Membership = {
-    tailnetId: Chain.fromGenesis(genesis)!.tailnetId,
+    tailnetId: tailnetIdOfSecret(keys),
     networkKeys: new Map([[FIRST_EPOCH, keys.networkKey]]),
     registryToken: keys.registryToken,
     secretSigner: keys.signer,
@@ -126,6 +126,15 @@ export async function joinBySecret(
   return becomeMember(context, membership, list.chain!);
 }
 
+/** The tailnet of all who know the shared secret. */
+export function tailnetIdOfSecret(keys: SharedSecretKeys): TailnetId {
+  return Chain.fromGenesis(genesisOfSecret(keys))!.tailnetId;
+}
+
+function genesisOfSecret(keys: SharedSecretKeys): Uint8Array {
+  return signGenesis(keys.signer, networkKeyHash(keys.networkKey.key));
+}
+
 function selfIdOf(context: TailnetContext): NodeId {
   return nodeIdOf(context.identity.machineKey.publicKey);
 }
@@ -135,10 +144,10 @@ function listOf(context: TailnetContext, membership: Membership): ChainList {
   return new ChainList({ registry, random, ...membership });
 }
 
-/** Stores what makes this machine a member. */
+/** Stores what makes this machine a member, the membership last: where that is, all is. */
 function becomeMember(context: TailnetContext, membership: Membership, chain: Chain): Tailnet {
-  saveMembership(context.store, membership);
   saveChain(context.store, chain);
+  saveMembership(context.store, membership);
   return new Tailnet(context, membership, chain, loadRecords(context.store));
 }
 

@@ -1,0 +1,343 @@
+/** Coming to a tailnet over an embedded registry on loopback, killed at every write, and with every file damaged. */
+
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { isMinitailError } from "../../src/base/errors.ts";
+import { silentLog } from "../../src/base/log.ts";
+import { establishMembership, type Membership } from "../../src/daemon/membership.ts";
+import type { UpOptions } from "../../src/daemon/options.ts";
+import { StateDirectory } from "../../src/daemon/state-directory.ts";
+import { formatJoinKey, parseJoinKey } from "../../src/trust/join-key.ts";
+import { joinKeyRequest, pool } from "./tailnet-fixture.ts";
+
+const SECRET = "correct horse battery staple orbit";
+const LIMIT_MS = 30_000;
+
+let folder = "";
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "minitail-membership-"));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+const NOTHING: UpOptions = {
+  stateDirectory: "",
+  socketPath: "",
+  name: undefined,
+  pool: undefined,
+  interfaceName: undefined,
+  port: undefined,
+  mtuBytes: undefined,
+  listen: undefined,
+  registryUrl: undefined,
+  token: undefined,
+  secret: undefined,
+  joinKey: undefined,
+  timeoutMs: undefined,
+};
+
+/** A machine of the test: a state directory, and what is running on it. */
+class Machine {
+  readonly path: string;
+  readonly listen: string;
+  #state: StateDirectory | undefined;
+  membership: Membership | undefined;
+
+  constructor(name: string, port = 0) {
+    this.path = join(folder, name);
+    this.listen = `127.0.0.1:${port}`;
+  }
+
+  /** `killedAfter` changes of files, all that follow fail: nothing comes to the disk after a kill. */
+  async up(options: Partial<UpOptions> = {}, killedAfter = Number.POSITIVE_INFINITY): Promise<Membership> {
+    const state = StateDirectory.open(this.path);
+    this.#state = state;
+    let changes = 0;
+    const write = state.write.bind(state);
+    const remove = state.remove.bind(state);
+    const live = () => {
+      if (++changes > killedAfter) throw new Error("killed");
+    };
+    state.write = (name, contents) => {
+      live();
+      write(name, contents);
+    };
+    state.remove = (name) => {
+      live();
+      remove(name);
+    };
+    this.membership = await establishMembership({
+      state,
+      settings: {
+        name: "machine",
+        pool: pool("10.11.12.0/24"),
+        interfaceName: "minitail0",
+        port: 0,
+        mtuBytes: 1280,
+        listen: [this.listen],
+        suffix: "mesh",
+      },
+      options: { ...NOTHING, ...options },
+      log: silentLog,
+      signal: AbortSignal.timeout(LIMIT_MS),
+      onWaiting() {},
+    });
+    return this.membership;
+  }
+
+  async down(): Promise<void> {
+    const { tailnet, registry, embedded } = this.membership ?? {};
+    tailnet?.stop();
+    registry?.close();
+    await embedded?.stop();
+    this.membership = undefined;
+    this.#state?.close();
+  }
+
+  async createKey(): Promise<string> {
+    const { tailnet, embedded } = this.membership!;
+    const registries = [{ urls: embedded!.own.urls, token: embedded!.own.token!, pin: embedded!.own.pin }];
+    return (await tailnet.createJoinKey(joinKeyRequest({ reusable: true, registries }))).key;
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response() });
+  const { port } = server;
+  await server.stop(true);
+  return port!;
+}
+
+/** A machine that made a tailnet, always at the same port. */
+async function makeServer(options: Partial<UpOptions> = {}): Promise<Machine> {
+  const server = new Machine("server", await freePort());
+  await server.up(options);
+  return server;
+}
+
+/** Kills a start after every number of changes until one is through; the starts after it must end as `isWell` wants. */
+async function killAtEveryChange(
+  up: Partial<UpOptions>,
+  again: Partial<UpOptions>,
+  isWell: (machine: Machine, first: Membership) => void,
+): Promise<number> {
+  for (let killedAfter = 0; ; killedAfter++) {
+    const machine = new Machine(`machine-${killedAfter}`);
+    const wasKilled = await machine.up(up, killedAfter).then(
+      () => false,
+      (error: Error) => {
+        expect(error.message).toBe("killed");
+        return true;
+      },
+    );
+    await machine.down();
+    isWell(machine, await machine.up(again));
+    const { selfId } = machine.membership!.tailnet;
+    await machine.down();
+    expect((await machine.up()).tailnet.selfId).toBe(selfId);
+    await machine.down();
+    if (!wasKilled) return killedAfter;
+  }
+}
+
+describe("killed at every change of the state directory", () => {
+  test(
+    "while it makes a tailnet",
+    async () => {
+      const changes = await killAtEveryChange({}, {}, (_, { tailnet, embedded }) => {
+        expect([...tailnet.state.members.keys()]).toEqual([tailnet.selfId]);
+        expect(embedded).toBeDefined();
+      });
+      expect(changes).toBeGreaterThanOrEqual(5);
+    },
+    LIMIT_MS,
+  );
+
+  test.each([["the same key"], ["a bare up"]])(
+    "while it joins, then %s",
+    async (then) => {
+      const server = await makeServer();
+      const joinKey = await server.createKey();
+      let machines = 1;
+      const changes = await killAtEveryChange({ joinKey }, { joinKey }, (_, { tailnet, embedded }) => {
+        expect(tailnet.id).toBe(server.membership!.tailnet.id);
+        expect(tailnet.state.members.size).toBe(++machines);
+        expect(embedded).toBeUndefined();
+      });
+      expect(changes).toBeGreaterThanOrEqual(5);
+      if (then === "a bare up") {
+        // The intent is the first thing on disk: from then on nothing has to be said again.
+        for (let killedAfter = 1; killedAfter < changes; killedAfter++) {
+          const machine = new Machine(`bare-${killedAfter}`);
+          await machine.up({ joinKey }, killedAfter).catch(() => {});
+          await machine.down();
+          expect((await machine.up()).tailnet.id).toBe(server.membership!.tailnet.id);
+          await machine.down();
+        }
+      }
+      await server.down();
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "while it serves a shared secret's tailnet",
+    async () => {
+      const ids = new Set<string>();
+      await killAtEveryChange({ secret: SECRET }, { secret: SECRET }, (_, { tailnet }) => {
+        ids.add(tailnet.id);
+        expect(tailnet.state.members.size).toBe(1);
+      });
+      expect(ids.size).toBe(1);
+    },
+    LIMIT_MS,
+  );
+});
+
+describe("a state directory with one file damaged", () => {
+  const DAMAGES: readonly [string, (path: string) => void][] = [
+    ["is gone", (path) => rmSync(path, { force: true })],
+    ["is empty", (path) => writeFileSync(path, "")],
+    ["is cut", (path) => writeFileSync(path, readFileSync(path).subarray(0, -2))],
+    ["is other bytes", (path) => writeFileSync(path, Buffer.alloc(300, 0xa5))],
+    ["is other JSON", (path) => writeFileSync(path, '[{"urls":7}]')],
+  ];
+
+  /** Each damage to each file: the same node comes up, or it is said what is wrong, and a new identity is never made. */
+  async function damageAll(machine: Machine, options: Partial<UpOptions>): Promise<string[]> {
+    await machine.up(options);
+    const { selfId } = machine.membership!.tailnet;
+    await machine.down();
+    const outcomes: string[] = [];
+    for (const name of readdirSync(machine.path).filter((each) => each !== "lock")) {
+      const path = join(machine.path, name);
+      const copy = join(folder, "copy");
+      copyFileSync(path, copy);
+      const identity = readFileSync(join(machine.path, "identity"));
+      for (const [what, damage] of DAMAGES) {
+        damage(path);
+        const outcome = await machine.up().then(
+          ({ tailnet }) => (tailnet.selfId === selfId ? "same node" : "another node"),
+          (error: unknown) => (isMinitailError(error) ? error.code : String(error)),
+        );
+        outcomes.push(outcome);
+        expect({ name, what, outcome }).toEqual({
+          name,
+          what,
+          outcome: expect.stringMatching(/^(same node|state-damaged)$/),
+        });
+        await machine.down();
+        if (name === "identity" && what === "is gone") expect(readdirSync(machine.path)).not.toContain("identity");
+        copyFileSync(copy, path);
+        expect(readFileSync(join(machine.path, "identity"))).toEqual(identity);
+        for (const left of ["intent.json", ...sqliteLogs(machine)]) rmSync(join(machine.path, left), { force: true });
+      }
+      expect((await machine.up()).tailnet.selfId).toBe(selfId);
+      await machine.down();
+    }
+    return outcomes;
+  }
+
+  /** Of a database that was put back they would be another's. */
+  function sqliteLogs(machine: Machine): string[] {
+    return readdirSync(machine.path).filter((name) => /-(wal|shm)$/.test(name));
+  }
+
+  test("of the machine that serves the registry", async () => {
+    const outcomes = await damageAll(new Machine("server", await freePort()), {});
+    expect(new Set(outcomes)).toEqual(new Set(["same node", "state-damaged"]));
+  }, 30_000);
+
+  test("of a member", async () => {
+    const server = await makeServer();
+    const outcomes = await damageAll(new Machine("member"), { joinKey: await server.createKey() });
+    expect(new Set(outcomes)).toEqual(new Set(["same node", "state-damaged"]));
+    await server.down();
+  }, 30_000);
+});
+
+describe("what was asked for", () => {
+  const codeOf = (action: Promise<unknown>) =>
+    action.then(
+      () => "done",
+      (error: unknown) => (isMinitailError(error) ? error.code : String(error)),
+    );
+
+  test("a machine that could not serve a registry and then joined follows the one that it joined by", async () => {
+    const server = await makeServer();
+    const taken = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+    const machine = new Machine("machine", taken.port);
+    expect(await codeOf(machine.up())).toBe("port-taken");
+    await machine.down();
+    taken.stop(true);
+    await machine.up({ joinKey: await server.createKey() });
+    await machine.down();
+    const { embedded, registry } = await machine.up();
+    expect(embedded).toBeUndefined();
+    expect(registry.url).toBe(server.membership!.registry.url);
+    await machine.down();
+    await server.down();
+  });
+
+  test(
+    "a member refuses another tailnet's key or secret, and takes its own again",
+    async () => {
+      const server = await makeServer({ secret: SECRET });
+      const other = new Machine("other", await freePort());
+      await other.up();
+      const foreignKey = await other.createKey();
+      const machine = new Machine("machine");
+      await machine.up({ joinKey: await server.createKey() });
+      await machine.down();
+      expect(await codeOf(machine.up({ joinKey: foreignKey }))).toBe("usage");
+      await machine.down();
+      expect(await codeOf(machine.up({ secret: "another secret altogether" }))).toBe("usage");
+      await machine.down();
+      expect(await codeOf(machine.up({ secret: SECRET }))).toBe("done");
+      await machine.down();
+      await server.down();
+      await other.down();
+    },
+    LIMIT_MS,
+  );
+
+  test("a new key of its own tailnet tells a member where the registry is now", async () => {
+    const server = await makeServer();
+    const joinKey = await server.createKey();
+    const machine = new Machine("machine");
+    await machine.up({ joinKey });
+    await machine.down();
+    const parsed = parseJoinKey(joinKey);
+    const url = "https://127.0.0.2:7411";
+    const moved = formatJoinKey({ ...parsed, registries: parsed.registries.map((each) => ({ ...each, urls: [url] })) });
+    expect((await machine.up({ joinKey: moved })).registry.url).toBe(url);
+    await machine.down();
+    expect((await machine.up()).registry.url).toBe(url);
+    await machine.down();
+    await server.down();
+  });
+
+  test("to be given up while it waits ends at once", async () => {
+    const server = await makeServer();
+    const joinKey = await server.createKey();
+    await server.down();
+    const silent = Bun.listen({
+      hostname: "127.0.0.1",
+      port: Number(server.listen.split(":")[1]),
+      socket: { data() {} },
+    });
+    const state = StateDirectory.open(join(folder, "machine"));
+    const stop = new AbortController();
+    const settings = { name: "m", pool: [], interfaceName: "", port: 0, mtuBytes: 1280, listen: [], suffix: "mesh" };
+    const options = { ...NOTHING, joinKey };
+    const input = { state, settings, options, log: silentLog, signal: stop.signal, onWaiting() {} };
+    const ending = codeOf(establishMembership(input));
+    const startMs = performance.now();
+    setImmediate(() => stop.abort());
+    expect(await ending).toBe("registry-unreachable");
+    expect(performance.now() - startMs).toBeLessThan(2000);
+    silent.stop(true);
+    state.close();
+  });
+});
