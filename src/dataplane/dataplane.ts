@@ -36,6 +36,8 @@ export class DataPlane {
   readonly #options: DataPlaneOptions;
   readonly #transmit: DataPlaneWorker<TransmitCommand>;
   readonly #receive: DataPlaneWorker<ReceiveCommand>;
+  /** What the workers reported before the caller had the plane; `undefined` from then on. */
+  #early: DataPlaneEvent[] | undefined = [];
   #stopped = false;
 
   private constructor(options: DataPlaneOptions) {
@@ -54,6 +56,7 @@ export class DataPlane {
       await plane.stop();
       throw error;
     }
+    setImmediate(() => plane.#deliverEarly());
     return plane;
   }
 
@@ -177,7 +180,15 @@ export class DataPlane {
 
   #handleEvent(event: DataPlaneEvent): void {
     if (event.type === "message" || event.type === "echo-reply") this.#writer.handoverTaken();
-    if (!this.#stopped) this.#options.onEvent(event);
+    if (this.#stopped) return;
+    if (this.#early) this.#early.push(event);
+    else this.#options.onEvent(event);
+  }
+
+  #deliverEarly(): void {
+    const events = this.#early ?? [];
+    this.#early = undefined;
+    for (const event of events) if (!this.#stopped) this.#options.onEvent(event);
   }
 }
 

@@ -199,6 +199,19 @@ describe("the workers", () => {
     expect(b.events.filter((event) => event.type === "failed")).toEqual([]);
   });
 
+  test("a device that ends while the workers start is reported once the caller has the plane", async () => {
+    const [deviceFd, outsideFd] = createSocketPair("packet");
+    closeFd(outsideFd);
+    const reports: { readonly type: string; readonly hasPlane: boolean }[] = [];
+    let plane: DataPlane | undefined;
+    const onEvent = ({ type }: DataPlaneEvent) => reports.push({ type, hasPlane: plane !== undefined });
+    plane = await DataPlane.start({ deviceFd, mtuBytes: 1420, onEvent });
+    await eventually("the report", () => reports.length > 0);
+    expect(reports).toEqual([{ type: "device-gone", hasPlane: true }]);
+    await plane.stop();
+    closeFd(deviceFd);
+  });
+
   test("the end of the device is reported", async () => {
     const a = await startNode();
     const [deviceFd, outsideFd] = createSocketPair("packet");
