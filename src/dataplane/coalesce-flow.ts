@@ -1,0 +1,222 @@
+/**
+ * Which packets may be joined into one, and the headers of what they make: the rules of the kernel's GRO
+ * (net/ipv4/tcp_offload.c tcp_gro_receive, udp_offload.c udp_gro_receive_segment, af_inet.c inet_gro_receive,
+ * net/ipv6/ip6_offload.c ipv6_gro_receive, include/net/gro.h inet_gro_flush).
+ *
+ * Packets join that have the same addresses, ports, protocol, TOS, TTL and DF or traffic class, hop limit, flow
+ * label and extension headers, and
+ *
+ *     IPv4   no options, no fragments, a right header checksum; identification rises by one, or stays with DF
+ *     TCP    the next sequence number; the same acknowledgement, window, options and flags. PSH and FIN may come
+ *            with the last, CWR with the first (until 6.16 the kernel's rule). Not SYN, RST, URG
+ *     UDP    a checksum; at most 64 datagrams
+ *     both   the first one's payload length, or less for the last; none is empty; 65,535 bytes together
+ *
+ * Transport checksums are not looked at: the packets passed Poly1305, and who sealed them had them from a
+ * kernel. What is joined gets new ones from this machine's kernel.
+ */
+
+import { IPV4_HEADER_LENGTH_BYTES, IPV6_HEADER_LENGTH_BYTES } from "../wire/ip.ts";
+import {
+  TCP_CWR,
+  TCP_FIN,
+  TCP_FLAGS_OFFSET,
+  TCP_PSH,
+  TCP_RST,
+  TCP_SEQUENCE_OFFSET,
+  TCP_SYN,
+  TCP_URG,
+} from "../wire/tcp.ts";
+import { UDP_CHECKSUM_OFFSET, UDP_HEADER_LENGTH_BYTES, UDP_LENGTH_OFFSET } from "../wire/udp.ts";
+import {
+  VIRTIO_NET_HDR_GSO_ECN,
+  VIRTIO_NET_HDR_GSO_TCPV4,
+  VIRTIO_NET_HDR_GSO_TCPV6,
+  VIRTIO_NET_HDR_GSO_UDP_L4,
+} from "../wire/virtio-net.ts";
+import { foldSum, sumHeader, sumPseudoHeader } from "./checksum.ts";
+import {
+  IPV4_CHECKSUM_OFFSET,
+  IPV4_FRAGMENT_OFFSET,
+  IPV4_IDENTIFICATION_OFFSET,
+  IPV4_TOTAL_LENGTH_OFFSET,
+  IPV6_PAYLOAD_LENGTH_OFFSET,
+  MAXIMUM_HEADER_BYTES,
+  SegmentHeaders,
+} from "./segment-headers.ts";
+import { matchesWords, type PacketMemory, readUint16, readUint32, readWords, writeUint16 } from "./segment-memory.ts";
+
+/** What an IPv4 packet can be, and what every kernel takes of a TUN. */
+const MAXIMUM_JOINED_BYTES = 65535;
+
+/** UDP_GRO_CNT_MAX, and the most that every kernel with USO cuts again. */
+const MAXIMUM_JOINED_DATAGRAMS = 64;
+
+const IPV4_WITHOUT_OPTIONS = 0x45;
+const IPV4_DONT_FRAGMENT = 0x40;
+
+/** On a first packet they say that no other is to wait for, or that it is none of the stream. */
+const TCP_STANDS_ALONE = TCP_FIN | TCP_SYN | TCP_RST | TCP_PSH | TCP_URG;
+
+/**
+ * Which bits of the headers' words, read little-endian, must be the same in packets that join; the other
+ * fields have rules of their own. Extension headers and TCP options count whole.
+ */
+const ALL = -1;
+const FIRST_TWO_BYTES = 0x0000ffff;
+const LAST_TWO_BYTES = ~0xffff;
+const TCP_FLAGS_WITH_RULES = (TCP_FIN | TCP_PSH | TCP_CWR) << 8;
+const IPV4_MASK = Int32Array.of(FIRST_TWO_BYTES, LAST_TWO_BYTES, FIRST_TWO_BYTES, ALL, ALL);
+const IPV6_MASK = Int32Array.of(ALL, LAST_TWO_BYTES, ALL, ALL, ALL, ALL, ALL, ALL, ALL, ALL);
+const TCP_MASK = Int32Array.of(ALL, 0, ALL, ALL & ~TCP_FLAGS_WITH_RULES, 0);
+const UDP_MASK = Int32Array.of(ALL, 0);
+
+/** Packets of one flow that lie joined in `memory`: the first one's headers, and all payloads. */
+export class Flow {
+  /** Of the first packet; `hasTransport` says whether they were found. */
+  readonly headers = new SegmentHeaders();
+  hasTransport = false;
+  /** Packets joined. */
+  count = 0;
+  /** Another one may join. */
+  isOpen = false;
+  /** Payload of the first packet, and of all but the last. */
+  segmentBytes = 0;
+
+  readonly #memory: PacketMemory;
+  readonly #template = new Int32Array(MAXIMUM_HEADER_BYTES / 4);
+  readonly #mask = new Int32Array(MAXIMUM_HEADER_BYTES / 4);
+  #identification = 0;
+  #identificationIsFixed = false;
+  #nextSequence = 0;
+  /** PSH and FIN of the last. */
+  #lastFlags = 0;
+  #hasCwr = false;
+
+  constructor(memory: PacketMemory) {
+    this.#memory = memory;
+  }
+
+  /** Begins with the packet of `packetBytes` (`ipPacketLength`'s answer) at `at`, whatever it is. */
+  begin(at: number, packetBytes: number): void {
+    this.count = 1;
+    this.hasTransport = this.headers.locate(this.#memory.bytes, at, packetBytes);
+    this.segmentBytes = packetBytes - this.headers.lengthBytes;
+    this.isOpen = this.hasTransport && this.segmentBytes > 0 && this.#mayBeFirst(at, packetBytes);
+    if (this.isOpen) this.#remember(at);
+  }
+
+  /**
+   * Counts the packet at `at` in, and answers true, if it may follow the `heldBytes` that are there already.
+   * Reads nothing but that packet: what is held may lie half under it.
+   */
+  join(at: number, packetBytes: number, heldBytes: number): boolean {
+    const { isIpv4, isTcp, lengthBytes } = this.headers;
+    const payloadBytes = packetBytes - lengthBytes;
+    if (payloadBytes < 1 || payloadBytes > this.segmentBytes) return false;
+    if (heldBytes + payloadBytes > MAXIMUM_JOINED_BYTES || !this.#hasSameHeaders(at)) return false;
+    if (isIpv4 && !(this.#hasRightIpv4Checksum(at) && this.#followsIdentification(at))) return false;
+    if (isTcp ? !this.#followsStream(at, payloadBytes) : !this.#isWholeDatagram(at, packetBytes)) return false;
+    this.count += 1;
+    const isFull = !isTcp && this.count === MAXIMUM_JOINED_DATAGRAMS;
+    this.isOpen = payloadBytes === this.segmentBytes && this.#lastFlags === 0 && !isFull;
+    return true;
+  }
+
+  /** `VIRTIO_NET_HDR_GSO_*` of two packets or more. */
+  get gsoType(): number {
+    if (!this.headers.isTcp) return VIRTIO_NET_HDR_GSO_UDP_L4;
+    const tcpType = this.headers.isIpv4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;
+    return this.#hasCwr ? tcpType | VIRTIO_NET_HDR_GSO_ECN : tcpType;
+  }
+
+  /** Makes the headers at `at` those of all that was joined, `totalBytes` with them; the checksum is partial. */
+  writeHeaders(at: number, totalBytes: number): void {
+    const { bytes } = this.#memory;
+    const { isIpv4, isTcp, protocol, transportOffset, checksumOffset } = this.headers;
+    if (isIpv4) {
+      writeUint16(bytes, at + IPV4_TOTAL_LENGTH_OFFSET, totalBytes);
+      writeUint16(bytes, at + IPV4_CHECKSUM_OFFSET, 0);
+      writeUint16(bytes, at + IPV4_CHECKSUM_OFFSET, ~foldSum(sumHeader(bytes, at, IPV4_HEADER_LENGTH_BYTES)));
+    } else {
+      writeUint16(bytes, at + IPV6_PAYLOAD_LENGTH_OFFSET, totalBytes - IPV6_HEADER_LENGTH_BYTES);
+    }
+    const transport = at + transportOffset;
+    const transportBytes = totalBytes - transportOffset;
+    if (isTcp) bytes[transport + TCP_FLAGS_OFFSET]! |= this.#lastFlags;
+    else writeUint16(bytes, transport + UDP_LENGTH_OFFSET, transportBytes);
+    const pseudoSum = foldSum(sumPseudoHeader(bytes, at, isIpv4, protocol) + transportBytes);
+    writeUint16(bytes, transport + checksumOffset, pseudoSum);
+  }
+
+  #mayBeFirst(at: number, packetBytes: number): boolean {
+    const { bytes } = this.#memory;
+    const { isIpv4, isTcp, transportOffset } = this.headers;
+    if (isIpv4) {
+      if (bytes[at] !== IPV4_WITHOUT_OPTIONS || !this.#hasRightIpv4Checksum(at)) return false;
+      if ((bytes[at + IPV4_FRAGMENT_OFFSET]! & ~IPV4_DONT_FRAGMENT) !== 0) return false;
+    }
+    if (!isTcp) return this.#isWholeDatagram(at, packetBytes);
+    return (bytes[at + transportOffset + TCP_FLAGS_OFFSET]! & TCP_STANDS_ALONE) === 0;
+  }
+
+  /** Notes what the next packets are compared with. */
+  #remember(at: number): void {
+    const { bytes } = this.#memory;
+    const { isIpv4, isTcp, transportOffset, lengthBytes } = this.headers;
+    readWords(this.#memory, at, lengthBytes >>> 2, this.#template);
+    this.#mask.fill(ALL, 0, lengthBytes >>> 2);
+    this.#mask.set(isIpv4 ? IPV4_MASK : IPV6_MASK);
+    this.#mask.set(isTcp ? TCP_MASK : UDP_MASK, transportOffset >>> 2);
+    this.#identification = readUint16(bytes, at + IPV4_IDENTIFICATION_OFFSET);
+    this.#identificationIsFixed = false;
+    this.#lastFlags = 0;
+    this.#hasCwr = false;
+    if (!isTcp) return;
+    this.#hasCwr = (bytes[at + transportOffset + TCP_FLAGS_OFFSET]! & TCP_CWR) !== 0;
+    this.#nextSequence = (readUint32(bytes, at + transportOffset + TCP_SEQUENCE_OFFSET) + this.segmentBytes) >>> 0;
+  }
+
+  /** Where they are the same, so are the version, the length of the headers, and what they mean. */
+  #hasSameHeaders(at: number): boolean {
+    const wordCount = this.headers.lengthBytes >>> 2;
+    return matchesWords(this.#memory, at, wordCount, this.#template, this.#mask);
+  }
+
+  #hasRightIpv4Checksum(at: number): boolean {
+    return foldSum(sumHeader(this.#memory.bytes, at, IPV4_HEADER_LENGTH_BYTES)) === 0xffff;
+  }
+
+  /** The second packet decides whether it rises or stays; only that of an atomic packet may stay (RFC 6864). */
+  #followsIdentification(at: number): boolean {
+    const { bytes } = this.#memory;
+    const identification = readUint16(bytes, at + IPV4_IDENTIFICATION_OFFSET);
+    const isSame = identification === this.#identification;
+    if (this.count === 1) {
+      this.#identificationIsFixed = isSame && (bytes[at + IPV4_FRAGMENT_OFFSET]! & IPV4_DONT_FRAGMENT) !== 0;
+    }
+    return this.#identificationIsFixed ? isSame : identification === ((this.#identification + this.count) & 0xffff);
+  }
+
+  #followsStream(at: number, payloadBytes: number): boolean {
+    const { bytes } = this.#memory;
+    const tcp = at + this.headers.transportOffset;
+    const flags = bytes[tcp + TCP_FLAGS_OFFSET]!;
+    if ((flags & TCP_CWR) !== 0 || readUint32(bytes, tcp + TCP_SEQUENCE_OFFSET) !== this.#nextSequence) return false;
+    this.#nextSequence = (this.#nextSequence + payloadBytes) >>> 0;
+    this.#lastFlags = flags & (TCP_PSH | TCP_FIN);
+    return true;
+  }
+
+  /** Its length is the packet's, and it has a checksum: without one it could not be cut again. */
+  #isWholeDatagram(at: number, packetBytes: number): boolean {
+    const { bytes } = this.#memory;
+    const udp = at + this.headers.transportOffset;
+    const datagramBytes = packetBytes - this.headers.transportOffset;
+    return (
+      datagramBytes > UDP_HEADER_LENGTH_BYTES &&
+      readUint16(bytes, udp + UDP_LENGTH_OFFSET) === datagramBytes &&
+      readUint16(bytes, udp + UDP_CHECKSUM_OFFSET) !== 0
+    );
+  }
+}
