@@ -7,6 +7,7 @@
  */
 
 import { equalBytes, formatBase64Url, parseBase64Url } from "../base/bytes.ts";
+import { isMinitailError } from "../base/errors.ts";
 import type { RandomSource } from "../crypto/random.ts";
 import type { Command, Registry } from "../registry/registry.ts";
 import type { Chain } from "../trust/chain.ts";
@@ -17,7 +18,10 @@ import { type NetworkKeys, openSeal, seal } from "../trust/seal.ts";
 import { decodeStatement, statementHash } from "../trust/statement.ts";
 import { formatHint, type TailnetKeys, tailnetKeys } from "./tailnet-keys.ts";
 
-const BATCH_ENTRIES = 256;
+/** Entries of one answer. Where they are too long together, as junk may be, fewer are asked for. */
+const MOST_BATCH_ENTRIES = 256;
+/** The last one known, and one more. */
+const FEWEST_BATCH_ENTRIES = 2;
 /** One read ends after as many batches, however long the list is; the next read goes on. */
 const MOST_BATCHES = 512;
 /** A list that is another each time it is looked at is left alone until the next read. */
@@ -48,6 +52,7 @@ export class ChainList {
   /** How many entries of the list were read, and the last of them. */
   #position = 0;
   #lastEntry: string | undefined;
+  #batchEntries = MOST_BATCH_ENTRIES;
   /** Numbers of the chain's statements that were seen in the list. */
   readonly #inList = new Set<number>();
   #reading: Promise<unknown> = Promise.resolve();
@@ -114,8 +119,7 @@ export class ChainList {
     const numberBefore = this.chain?.head.number;
     let restarts = 0;
     for (let batch = 0; batch < MOST_BATCHES && restarts <= MOST_RESTARTS; batch++) {
-      const start = Math.max(0, this.#position - 1);
-      const entries = await this.#options.registry.lrange(this.#keys.chain, start, start + BATCH_ENTRIES - 1);
+      const { entries, isLast } = await this.#readBatch(Math.max(0, this.#position - 1));
       if (this.#position > 0 && entries[0] !== this.#lastEntry) {
         this.#startOver();
         restarts++;
@@ -123,9 +127,26 @@ export class ChainList {
       }
       const news = this.#position > 0 ? entries.slice(1) : entries;
       for (const entry of news) this.#take(entry);
-      if (entries.length < BATCH_ENTRIES) break;
+      if (isLast) break;
     }
     return this.chain?.head.number !== numberBefore;
+  }
+
+  /** Entries from `start` on, as many as fit into one answer. */
+  async #readBatch(start: number): Promise<{ readonly entries: readonly string[]; readonly isLast: boolean }> {
+    const { registry } = this.#options;
+    for (;;) {
+      const count = this.#batchEntries;
+      try {
+        const entries = await registry.lrange(this.#keys.chain, start, start + count - 1);
+        this.#batchEntries = Math.min(2 * count, MOST_BATCH_ENTRIES);
+        return { entries, isLast: entries.length < count };
+      } catch (error) {
+        const isTooLong = isMinitailError(error, "registry-refused") || isMinitailError(error, "registry-protocol");
+        if (!isTooLong || count === FEWEST_BATCH_ENTRIES) throw error;
+        this.#batchEntries = Math.max(count / 2, FEWEST_BATCH_ENTRIES);
+      }
+    }
   }
 
   #startOver(): void {

@@ -85,3 +85,27 @@ describe("over the embedded registry", () => {
     expect(outcomes.filter((word) => word === "join-key-used")).toHaveLength(19);
   });
 });
+
+test("junk that is too long for one answer keeps nobody from reading the chain", async () => {
+  const strict = await startRegistryServer({
+    dataFile: ":memory:",
+    listen: "127.0.0.1:0",
+    tokens: { write: TOKEN },
+    limits: { answerLength: 100_000 },
+  });
+  const openStrict = () => {
+    const registry = openRegistry(strict.url, { token: TOKEN });
+    opened.push(registry);
+    return registry;
+  };
+  const context = contextOver(openStrict());
+  const first = await createTailnet(context, { pool: pool("10.11.12.0/24"), name: "one", registryToken: TOKEN });
+  const junk = Array.from({ length: 300 }, () => "A".repeat(4000)) as [string, ...string[]];
+  await context.registry.rpush(`mt:${first.id}:chain`, ...junk);
+  const joinKey = await makeJoinKey(first);
+  const second = await joinTailnet(contextOver(openStrict()), joinKey, "two");
+  expect(addressOf(second)).toBe("10.11.12.2");
+  await first.sync();
+  expect(first.chain.head).toEqual(second.chain.head);
+  await strict.stop();
+});
