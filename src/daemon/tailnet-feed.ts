@@ -21,8 +21,11 @@ export interface SyncScope {
 
 export const WHOLE_SCOPE: SyncScope = { chain: true, records: "changed" };
 
-/** Commands cost money: with two a poll, an idle node stays below 100 a day. */
-const POLL_MS = 40 * 60_000;
+/**
+ * Commands cost money: with two a poll, an idle node stays below 100 a day. Some registries end a subscription each
+ * hour, and what is then read puts off the poll.
+ */
+const POLL_MS = 65 * 60_000;
 /** Without a subscription nothing else brings news. */
 const UNSUBSCRIBED_POLL_MS = 60_000;
 /** Polls are spread over half as much time again. */

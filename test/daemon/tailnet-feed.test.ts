@@ -127,8 +127,24 @@ describe("feed", () => {
     scene.feed.start();
     scene.handlers!.onConnected();
     await scene.clock.advance(DAY_MS);
-    expect(scene.scopes.length).toBeGreaterThan(20);
+    expect(scene.scopes.length).toBeGreaterThan(14);
     expect(scene.scopes.length).toBeLessThan(45);
+    scene.feed.stop();
+  });
+
+  test("with a subscription that ends each hour it makes fewer than 100 commands a day", async () => {
+    const scene = new Scene();
+    scene.feed.start();
+    let subscriptions = 0;
+    for (let hour = 0; hour < 24; hour++) {
+      subscriptions++;
+      scene.handlers!.onConnected();
+      await scene.clock.advance(3_600_000);
+      scene.handlers!.onDisconnected(new Error("its hour is over"));
+      await scene.clock.advance(250);
+    }
+    // A reading of an idle tailnet is two commands: the end of the chain, and of the log.
+    expect(2 * scene.scopes.length + subscriptions).toBeLessThan(100);
     scene.feed.stop();
   });
 
