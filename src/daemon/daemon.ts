@@ -56,6 +56,8 @@ export class Daemon implements LocalApi {
   readonly #cleanUps: (() => void | Promise<void>)[] = [];
   readonly #ended = Promise.withResolvers<MinitailError | undefined>();
   readonly #health: HealthItem[] = [];
+  /** Aborted by `down`, which may come before the node runs. */
+  readonly #stopping = new AbortController();
   #state: DaemonState = "starting";
   #node: RunningNode | undefined;
   #settling: Timer | undefined;
@@ -65,14 +67,18 @@ export class Daemon implements LocalApi {
     this.#log = input.log;
   }
 
-  /** Resolves when the node runs. Whatever was begun is taken back where it fails. */
-  static async start(input: DaemonOptions): Promise<Daemon> {
+  /**
+   * Resolves when the node runs, or with `undefined` where `down` was asked for while it waited. Whatever was begun is
+   * taken back where it fails.
+   */
+  static async start(input: DaemonOptions): Promise<Daemon | undefined> {
     const daemon = new Daemon(input);
     try {
       await daemon.#start();
       return daemon;
     } catch (error) {
       await daemon.stop();
+      if (daemon.#stopping.signal.aborted && isMinitailError(error, "registry-unreachable")) return undefined;
       throw error;
     }
   }
@@ -103,7 +109,8 @@ export class Daemon implements LocalApi {
     const api = await journal.record({ kind: "file", path: options.socketPath }, () =>
       serveLocalApi(options.socketPath, this, this.#log),
     );
-    this.#cleanUps.push(() => api.stop());
+    // Last of all: when the socket is gone, everything has been taken back, and another may start.
+    this.#cleanUps.unshift(() => api.stop());
     // The device and the port come before the tailnet: a join key is not spent on a machine that can't use it.
     const tun = await journal.record({ kind: "interface", name: interfaceName }, () =>
       createTunInterface(interfaceName),
@@ -121,7 +128,7 @@ export class Daemon implements LocalApi {
       settings,
       options,
       log: this.#log,
-      signal,
+      signal: AbortSignal.any([signal, this.#stopping.signal]),
       onWaiting: (message) => this.#input.onWaiting(message),
     });
     this.#cleanUps.push(() => closeMembership(membership));
@@ -181,7 +188,8 @@ export class Daemon implements LocalApi {
         if (changed) mesh.setNetmap(changed);
       }),
     );
-    await publishEndpoints(node);
+    // The registry may be long in answering that it is not there, and the node runs without it.
+    this.#publishEndpoints(node);
     tailnet.start();
   }
 
@@ -226,9 +234,11 @@ export class Daemon implements LocalApi {
     const { tunnel, settings } = node.parts;
     const link = linkState(settings.interfaceName);
     if (link) tunnel.setMtu(link.mtuBytes);
-    publishEndpoints(node).catch((error: unknown) =>
-      this.#log.warn(`publishing new endpoints: ${errorMessage(error)}`),
-    );
+    this.#publishEndpoints(node);
+  }
+
+  #publishEndpoints(node: RunningNode): void {
+    publishEndpoints(node).catch((error: unknown) => this.#log.warn(`publishing endpoints: ${errorMessage(error)}`));
   }
 
   /** Takes back all that was begun, and goes on where one thing can't be. */
@@ -251,7 +261,10 @@ export class Daemon implements LocalApi {
 
   down(): void {
     // The answer goes out first.
-    setTimeout(() => this.#ended.resolve(undefined), 0);
+    setTimeout(() => {
+      this.#stopping.abort();
+      this.#ended.resolve(undefined);
+    }, 0);
   }
 
   async ping(request: PingRequest): Promise<PingReply> {

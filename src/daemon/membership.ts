@@ -36,6 +36,9 @@ import type { TailnetContext } from "./tailnet-context.ts";
 import { createTailnet, joinBySecret, joinTailnet, openTailnet, tailnetIdOfSecret } from "./tailnet-start.ts";
 import { loadMembership, loadOrCreateIdentity } from "./tailnet-store.ts";
 
+/** Who waits longer is told for what. */
+const SAID_AFTER_MS = 1000;
+
 /** A machine that is a member, and the registry that it follows. */
 export interface Membership {
   readonly tailnet: Tailnet;
@@ -221,10 +224,12 @@ async function enter(
   const giveUp = () => registry.close();
   signal.addEventListener("abort", giveUp);
   if (signal.aborted) giveUp();
+  const slow = setTimeout(() => input.onWaiting(`waiting for the registry ${registry.url} to answer`), SAID_AFTER_MS);
   try {
     const tailnet = await withRetry(() => join(contextOf(input, registry)), {
       signal,
       onWaiting: (error, delayMs) => {
+        clearTimeout(slow);
         input.onWaiting(`waiting for the registry (${error.message}); next try in ${Math.ceil(delayMs / 1000)} s`);
       },
     });
@@ -235,6 +240,7 @@ async function enter(
     await embedded?.stop();
     throw error;
   } finally {
+    clearTimeout(slow);
     signal.removeEventListener("abort", giveUp);
   }
 }

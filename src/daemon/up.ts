@@ -11,6 +11,7 @@ const JOIN_LINE_LIVES_MS = 3_600_000;
 /** Runs until it is told to end. Answers the exit status; throws what kept it from starting or running on. */
 export async function runUp(options: UpOptions, io: ProgramIo): Promise<number> {
   const daemon = await startInTime(options, io);
+  if (!daemon) return 0;
   try {
     await greet(daemon, io);
     io.ready();
@@ -25,10 +26,11 @@ export async function runUp(options: UpOptions, io: ProgramIo): Promise<number> 
   }
 }
 
-async function startInTime(options: UpOptions, io: ProgramIo): Promise<Daemon> {
+/** The daemon, running; `undefined` where it was told to stop while it waited for the registry. */
+async function startInTime(options: UpOptions, io: ProgramIo): Promise<Daemon | undefined> {
   const limit = options.timeoutMs === undefined ? undefined : AbortSignal.timeout(options.timeoutMs);
   const signal = limit ? AbortSignal.any([io.stop, limit]) : io.stop;
-  let waitingFor = "";
+  let waitingFor = "waiting for the registry";
   try {
     const onWaiting = (message: string) => {
       waitingFor = message;
@@ -36,7 +38,9 @@ async function startInTime(options: UpOptions, io: ProgramIo): Promise<Daemon> {
     };
     return await Daemon.start({ options, log: io.log, signal, onWaiting });
   } catch (error) {
-    if (!limit?.aborted || !isMinitailError(error, "registry-unreachable")) throw error;
+    if (!isMinitailError(error, "registry-unreachable")) throw error;
+    if (io.stop.aborted) return undefined;
+    if (!limit?.aborted) throw error;
     throw new MinitailError("timeout", `gave up after the time that --timeout allows: ${waitingFor}`, { cause: error });
   }
 }

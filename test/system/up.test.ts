@@ -71,6 +71,19 @@ describe("minitail up", () => {
   );
 
   test(
+    "up follows down without a pause, as often as one likes",
+    async () => {
+      await using lab = await Lab.create("up-down");
+      const [a] = await hostsOnSwitch(lab, ["alpha"]);
+      for (let i = 0; i < 8; i++) {
+        expect(await a!.minitail("up", "-d", ...POOL)).toMatchObject({ status: 0, stderr: "" });
+        expect(await a!.minitail("down")).toMatchObject({ status: 0, stderr: "" });
+      }
+    },
+    LIMIT_MS,
+  );
+
+  test(
     "a member that was killed at any moment of joining is one machine with one address afterwards",
     async () => {
       await using lab = await Lab.create("up-kill");
@@ -162,6 +175,48 @@ describe("minitail up", () => {
       await a!.up();
       await waiting.waitForOutput(/this machine is beta, 10\.11\.12\.2/, 30_000);
       await b!.expectPing("10.11.12.1");
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "down and Ctrl-C end a start that waits, at once and without a trace",
+    async () => {
+      await using lab = await Lab.create("up-wait-end");
+      const [a, b] = await hostsOnSwitch(lab, ["alpha", "beta"]);
+      await a!.up(...POOL);
+      const key = await a!.createKey();
+      await a!.kill();
+      const clean = await traces(b!.host);
+      for (const end of ["down", "SIGINT", "SIGTERM"] as const) {
+        const waiting = b!.host.spawn([MINITAIL, "up", "--join", key]);
+        await waiting.waitForOutput(/waiting for the registry/, 20_000);
+        if (end === "down") expect(await b!.minitail("down")).toMatchObject({ status: 0, stderr: "" });
+        else waiting.kill(end);
+        expect({ end, ...(await waiting.waitForExit(3000)) }).toMatchObject({ end, status: 0 });
+        expect(await traces(b!.host)).toBe(clean);
+      }
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "a member starts at once where its registry's address swallows what is sent to it",
+    async () => {
+      await using lab = await Lab.create("up-swallowed");
+      const [a, b] = await hostsOnSwitch(lab, ["alpha", "beta"]);
+      await a!.up(...POOL);
+      await b!.up("--join", await a!.createKey());
+      await b!.minitail("down");
+      await b!.process!.exited;
+      await a!.kill();
+      await a!.host.output([
+        "nft",
+        "add table inet t; add chain inet t in { type filter hook input priority 0; policy drop; }",
+      ]);
+      const startMs = performance.now();
+      await b!.up();
+      expect(performance.now() - startMs).toBeLessThan(3000);
     },
     LIMIT_MS,
   );
