@@ -15,7 +15,7 @@ import {
   SystemError,
 } from "bun-ffi-tun";
 import { MinitailError } from "../base/errors.ts";
-import { type IpAddress, type IpPrefix, isIpv4, maskPrefix } from "../base/ip.ts";
+import { formatPrefix, type IpAddress, type IpPrefix, isIpv4, maskPrefix } from "../base/ip.ts";
 
 export interface InterfaceSettings {
   readonly name: string;
@@ -101,7 +101,15 @@ function addHostAddress(netlink: NetlinkSocket, linkIndex: number, address: IpAd
 }
 
 function addPrefixRoute(netlink: NetlinkSocket, linkIndex: number, prefix: IpPrefix): void {
-  addRoute(netlink, { destination: maskPrefix(prefix), linkIndex });
+  try {
+    addRoute(netlink, { destination: maskPrefix(prefix), linkIndex });
+  } catch (error) {
+    if (!isSystemError(error, "EEXIST")) throw error;
+    throw new MinitailError("interface-taken", `${formatPrefix(prefix)} is routed to another interface already`, {
+      hint: "end what uses these addresses, as another minitail or VPN, or make the tailnet with another --pool",
+      cause: error,
+    });
+  }
 }
 
 export function setInterfaceMtu(name: string, mtuBytes: number): void {

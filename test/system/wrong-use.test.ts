@@ -45,6 +45,12 @@ describe("wrong use says so in one line", () => {
       expectOneLine(await a!.minitail("up", ...other), 1, /^minitail: a minitail daemon already listens on .*--socket/);
       const otherSocket = [...other, "--socket", "/run/other.sock"] as const;
       expectOneLine(await a!.minitail("up", ...otherSocket), 1, /^minitail: the interface minitail0 exists already; /);
+      const apart = ["--state-dir", "/run/third", "--socket", "/run/third.sock", "--tun", "third", "--port", "7500"];
+      expectOneLine(
+        await a!.minitail("up", ...apart, "--listen", ":7500", ...POOL),
+        1,
+        /^minitail: 10\.11\.12\.0\/24 is routed to another interface already; .*--pool/,
+      );
       // What the refused ones found taken is still there.
       expect((await a!.status()).state).toBe("running");
       expect(await host.output(["ip", "-o", "link"])).toContain("minitail0");
