@@ -5,6 +5,8 @@ import { ensurePrograms } from "../test/machine/debian.ts";
 
 /** Program to package. */
 export const TEST_TOOLS: Readonly<Record<string, string>> = {
+  // Debian's other cargo is too old for what ffi/aead is built of.
+  cargo: "cargo-web",
   dockerd: "docker.io",
   faketime: "faketime",
   ip: "iproute2",

@@ -4,6 +4,14 @@ import { equalBytes, utf8 } from "../base/bytes.ts";
 import { MinitailError } from "../base/errors.ts";
 import { AEAD_TAG_LENGTH_BYTES } from "./aead.ts";
 import type { TransportCipher } from "./transport-cipher.ts";
+import {
+  FORGED,
+  type OpenRun,
+  RUN_HEADER_BYTES,
+  type SealRun,
+  type TransportCipherBatch,
+} from "./transport-cipher-batch.ts";
+import { isBatchCipher, LoopTransportCipher } from "./transport-cipher-loop.ts";
 
 interface TransportVector {
   readonly key: Uint8Array;
@@ -50,6 +58,7 @@ const OFFSET = 5;
 /** Throws where `cipher`, which is not in use yet, answers wrongly. Leaves its slot 0 empty. */
 export function checkTransportCipher(cipher: TransportCipher): void {
   for (const vector of VECTORS) checkVector(cipher, vector);
+  if (isBatchCipher(cipher)) checkRuns(cipher);
 }
 
 function checkVector(cipher: TransportCipher, vector: TransportVector): void {
@@ -72,6 +81,56 @@ function checkVector(cipher: TransportCipher, vector: TransportVector): void {
       if (cipher.open(0, counter, buffer, OFFSET, sealed.length)) throw failure(cipher, "opens a forgery");
     }
     if (cipher.open(0, counter, buffer, OFFSET, AEAD_TAG_LENGTH_BYTES - 1)) throw failure(cipher, "opens a stump");
+  } finally {
+    cipher.clearKey(0);
+  }
+}
+
+/** Three messages of 16 + 20 bytes and what is padded, the last shorter: as the loop over single messages has them. */
+function checkRuns(cipher: TransportCipherBatch): void {
+  const strideBytes = 80;
+  const payload = utf8("As many as there are bytes in two messages, and then some.");
+  const headerBytes = 16;
+  const seal = (batch: TransportCipherBatch): Uint8Array => {
+    const messages = new Uint8Array(new ArrayBuffer(OFFSET + 3 * strideBytes));
+    const run: SealRun = {
+      receiverIndex: 0x80000001,
+      counter: 0xffffffff,
+      messages,
+      messagesOffset: OFFSET,
+      strideBytes,
+      headerBytes,
+      payload,
+      payloadOffset: 0,
+      payloadBytes: payload.length,
+      segmentBytes: 20,
+    };
+    return messages.subarray(0, OFFSET + batch.sealMany(0, run));
+  };
+  cipher.setKey(0, VECTORS[1]!.key);
+  try {
+    const messages = seal(cipher);
+    if (!equalBytes(messages, seal(new LoopTransportCipher(cipher)))) throw failure(cipher, "seals runs wrongly");
+    messages[OFFSET + strideBytes + 40]! ^= 1;
+    const run: OpenRun = {
+      receiverIndex: 0x80000001,
+      messages,
+      offset: OFFSET,
+      lengthBytes: messages.length - OFFSET,
+      strideBytes,
+      stepBytes: 20,
+      headerBytes,
+      headers: new Uint8Array(new ArrayBuffer(3 * headerBytes)),
+      counters: new Float64Array(3),
+    };
+    const isTaken = cipher.openMany(0, run) === 3;
+    const start = OFFSET + RUN_HEADER_BYTES + headerBytes;
+    const isInPlace = [0, 40].every((from) => {
+      const end = Math.min(from + 20, payload.length);
+      return equalBytes(messages.subarray(start + from, start + end), payload.subarray(from, end));
+    });
+    const isCounted = run.counters[0] === 0xffffffff && run.counters[1] === FORGED && run.counters[2] === 0x100000001;
+    if (!isTaken || !isInPlace || !isCounted) throw failure(cipher, "opens runs wrongly");
   } finally {
     cipher.clearKey(0);
   }

@@ -73,3 +73,10 @@ export function checkRange(buffer: Uint8Array, offset: number, lengthBytes: numb
 function misuse(what: string): MinitailError {
   return new MinitailError("internal", `transport cipher: ${what}`);
 }
+
+/** Throws unless a packet at `offset` may be opened to `targetOffset`: there or before, inside the buffer. */
+export function checkTarget(offset: number, targetOffset: number): void {
+  if (!Number.isSafeInteger(targetOffset) || targetOffset < 0 || targetOffset > offset) {
+    throw misuse(`target at ${targetOffset} of a packet at ${offset}`);
+  }
+}

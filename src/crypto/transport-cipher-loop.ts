@@ -17,10 +17,11 @@ const COUNTER_OFFSET = 8;
 
 /** `cipher` itself where it takes runs, else what makes them of its single messages. They share their keys. */
 export function withBatches(cipher: TransportCipher): TransportCipherBatch {
-  return isBatch(cipher) ? cipher : new LoopTransportCipher(cipher);
+  return isBatchCipher(cipher) ? cipher : new LoopTransportCipher(cipher);
 }
 
-function isBatch(cipher: TransportCipher): cipher is TransportCipherBatch {
+/** Whether the cipher takes runs by itself. */
+export function isBatchCipher(cipher: TransportCipher): cipher is TransportCipherBatch {
   return "sealMany" in cipher && "openMany" in cipher;
 }
 
@@ -45,8 +46,15 @@ export class LoopTransportCipher implements TransportCipherBatch {
     this.#cipher.seal(slot, counter, buffer, offset, lengthBytes);
   }
 
-  open(slot: number, counter: number, buffer: Uint8Array, offset: number, lengthBytes: number): boolean {
-    return this.#cipher.open(slot, counter, buffer, offset, lengthBytes);
+  open(
+    slot: number,
+    counter: number,
+    buffer: Uint8Array,
+    offset: number,
+    lengthBytes: number,
+    targetOffset = offset,
+  ): boolean {
+    return this.#cipher.open(slot, counter, buffer, offset, lengthBytes, targetOffset);
   }
 
   sealMany(slot: number, run: SealRun): number {

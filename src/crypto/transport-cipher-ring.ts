@@ -8,7 +8,7 @@ import type { AeadLibrary } from "bun-ffi-tun/aead";
 import { MinitailError } from "../base/errors.ts";
 import { AEAD_TAG_LENGTH_BYTES } from "./aead.ts";
 import { KeyContexts } from "./key-contexts.ts";
-import { checkCounter, checkRange } from "./transport-arguments.ts";
+import { checkCounter, checkRange, checkTarget } from "./transport-arguments.ts";
 import type { OpenRun, SealRun, TransportCipherBatch } from "./transport-cipher-batch.ts";
 import { checkOpenRun, checkSealRun } from "./transport-runs.ts";
 
@@ -40,12 +40,21 @@ export class RingTransportCipher implements TransportCipherBatch {
     if (this.#library.seal(this.#contexts.get(slot), counter, packet, lengthBytes) !== 1) throw tooLong();
   }
 
-  open(slot: number, counter: number, buffer: Uint8Array, offset: number, lengthBytes: number): boolean {
+  open(
+    slot: number,
+    counter: number,
+    buffer: Uint8Array,
+    offset: number,
+    lengthBytes: number,
+    targetOffset = offset,
+  ): boolean {
     checkRange(buffer, offset, lengthBytes);
+    checkTarget(offset, targetOffset);
     checkCounter(counter);
     if (lengthBytes < AEAD_TAG_LENGTH_BYTES) return false;
-    const packet = this.#packets.of(buffer, offset);
-    return this.#library.open(this.#contexts.get(slot), counter, packet, packet, lengthBytes) === 1;
+    const target = this.#packets.of(buffer, targetOffset);
+    const source = this.#packets.of(buffer, offset);
+    return this.#library.open(this.#contexts.get(slot), counter, target, source, lengthBytes) === 1;
   }
 
   sealMany(slot: number, run: SealRun): number {

@@ -6,7 +6,7 @@
 import { AEAD_TAG_LENGTH_BYTES } from "./aead.ts";
 import { PacketViews } from "./packet-views.ts";
 import type { SodiumBinding } from "./sodium-binding.ts";
-import { checkRange, KeySlots, TransportNonce } from "./transport-arguments.ts";
+import { checkRange, checkTarget, KeySlots, TransportNonce } from "./transport-arguments.ts";
 import type { TransportCipher } from "./transport-cipher.ts";
 
 export class SodiumTransportCipher implements TransportCipher {
@@ -36,8 +36,16 @@ export class SodiumTransportCipher implements TransportCipher {
     this.#binding.crypto_aead_chacha20poly1305_ietf_encrypt(view.sealed, view.plain, undefined, nonce, key);
   }
 
-  open(slot: number, counter: number, buffer: Uint8Array, offset: number, lengthBytes: number): boolean {
+  open(
+    slot: number,
+    counter: number,
+    buffer: Uint8Array,
+    offset: number,
+    lengthBytes: number,
+    targetOffset = offset,
+  ): boolean {
     checkRange(buffer, offset, lengthBytes);
+    checkTarget(offset, targetOffset);
     if (lengthBytes < AEAD_TAG_LENGTH_BYTES) return false;
     const plainBytes = lengthBytes - AEAD_TAG_LENGTH_BYTES;
     const view = this.#views.get(buffer, offset, plainBytes);
@@ -50,6 +58,8 @@ export class SodiumTransportCipher implements TransportCipher {
       nonce,
       key,
     );
-    return opened === plainBytes;
+    if (opened !== plainBytes) return false;
+    if (targetOffset !== offset) buffer.copyWithin(targetOffset, offset, offset + plainBytes);
+    return true;
   }
 }

@@ -26,8 +26,16 @@ export interface TransportCipher {
   seal(slot: number, counter: number, buffer: Uint8Array, offset: number, lengthBytes: number): void;
 
   /**
-   * Opens `lengthBytes` of ciphertext and tag at `offset` of `buffer` in place. False where the tag
-   * does not fit; what the buffer then holds there is undefined.
+   * Opens `lengthBytes` of ciphertext and tag at `offset` of `buffer`, to `targetOffset`: there, which is
+   * the default, or anywhere before. False where the tag does not fit; what the buffer then holds in
+   * both places is undefined.
    */
-  open(slot: number, counter: number, buffer: Uint8Array, offset: number, lengthBytes: number): boolean;
+  open(
+    slot: number,
+    counter: number,
+    buffer: Uint8Array,
+    offset: number,
+    lengthBytes: number,
+    targetOffset?: number,
+  ): boolean;
 }

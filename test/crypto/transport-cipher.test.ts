@@ -10,6 +10,8 @@ import {
 import { measureTransportCipher } from "../../src/crypto/measure-transport-cipher.ts";
 import { PacketViews } from "../../src/crypto/packet-views.ts";
 import type { TransportCipher } from "../../src/crypto/transport-cipher.ts";
+import type { TransportCipherBatch } from "../../src/crypto/transport-cipher-batch.ts";
+import { LoopTransportCipher } from "../../src/crypto/transport-cipher-loop.ts";
 import { NobleTransportCipher } from "../../src/crypto/transport-cipher-noble.ts";
 import { naiveSeal, naiveTransportNonce } from "../naive/chacha20-poly1305.ts";
 
@@ -233,6 +235,42 @@ describe("the check before use refuses a cipher that", () => {
 
   test("(and not a sound one)", () => {
     checkTransportCipher(broken({}));
+    checkTransportCipher(new LoopTransportCipher(broken({})));
+  });
+
+  test.each<[string, (loop: LoopTransportCipher) => Partial<TransportCipherBatch>]>([
+    [
+      "seals the same message again and again",
+      (loop) => ({
+        sealMany: (slot, run) => loop.sealMany(slot, { ...run, payload: run.payload?.map(() => 0) }),
+      }),
+    ],
+    [
+      "takes the counter of a run for 32 bits",
+      (loop) => ({
+        sealMany: (slot, run) => loop.sealMany(slot, { ...run, counter: (run.counter % 2 ** 32) + 1 }),
+      }),
+    ],
+    [
+      "opens forgeries in a run",
+      (loop) => ({
+        openMany: (slot, run) => {
+          const count = loop.openMany(slot, run);
+          run.counters[1] = run.counters[0]! + 1;
+          return count;
+        },
+      }),
+    ],
+    [
+      "leaves the payloads apart",
+      (loop) => ({
+        openMany: (slot, run) => loop.openMany(slot, { ...run, stepBytes: run.strideBytes }),
+      }),
+    ],
+    ["stops early", (loop) => ({ openMany: (slot, run) => loop.openMany(slot, run) - 1 })],
+  ])("%s", (_what, change) => {
+    const loop = new LoopTransportCipher(broken({}));
+    expect(() => checkTransportCipher(Object.assign(new LoopTransportCipher(broken({})), change(loop)))).toThrow();
   });
 });
 
