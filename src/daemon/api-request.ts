@@ -27,20 +27,19 @@ export function readPingRequest(value: unknown): PingRequest {
   return { peer, sizeBytes, timeoutMs };
 }
 
-/** Throws `invalid`. What tags and users are, the chain says. */
+/** Throws `invalid`, or `usage` for an end that is too far away. What tags and users are, the chain says. */
 export function readCreateKeyRequest(value: unknown): CreateKeyRequest {
   const { reusable, ephemeral, expiresInMs, tags, user } = fieldsOf(value);
   if (
     typeof reusable !== "boolean" ||
     typeof ephemeral !== "boolean" ||
-    !isSpan(expiresInMs, LONGEST_EXPIRY_MS) ||
+    typeof expiresInMs !== "number" ||
     !isTexts(tags) ||
     typeof user !== "string"
   ) {
-    throw new MinitailError("invalid", "a key is asked for with reusable, ephemeral, expiresInMs, tags and user", {
-      hint: "it lives for at most 100 years",
-    });
+    throw new MinitailError("invalid", "a key is asked for with reusable, ephemeral, expiresInMs, tags and user");
   }
+  if (!isSpan(expiresInMs, LONGEST_EXPIRY_MS)) throw new MinitailError("usage", "a key lives for at most 100 years");
   return { reusable, ephemeral, expiresInMs: Math.ceil(expiresInMs), tags, user };
 }
 

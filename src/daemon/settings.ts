@@ -49,9 +49,25 @@ export function settleSettings(state: StateDirectory, options: UpOptions): Setti
   return settings;
 }
 
+/** Throws `state-damaged` for what was not stored here. */
 function readStored(state: StateDirectory): StoredSettings {
-  const stored = state.readJson(SETTINGS_FILE);
-  return typeof stored === "object" && stored !== null ? stored : {};
+  const stored = state.readJson(SETTINGS_FILE) ?? {};
+  if (isStored(stored)) return stored;
+  throw new MinitailError("state-damaged", `${state.file(SETTINGS_FILE)} does not hold settings`, {
+    hint: "put it back from a backup, or remove it and give the flags of up again",
+  });
+}
+
+function isStored(value: unknown): value is StoredSettings {
+  if (typeof value !== "object" || value === null) return false;
+  const { name, pool, interfaceName, port, mtuBytes, listen } = value as Record<string, unknown>;
+  const isAbsentOr = (type: "string" | "number", item: unknown) => item === undefined || typeof item === type;
+  return (
+    [name, pool, interfaceName].every((item) => isAbsentOr("string", item)) &&
+    [port, mtuBytes].every((item) => isAbsentOr("number", item)) &&
+    (listen === undefined ||
+      (Array.isArray(listen) && listen.length > 0 && listen.every((item) => typeof item === "string")))
+  );
 }
 
 function parsePool(text: string): readonly IpPrefix[] {

@@ -14,6 +14,8 @@ import { makePrivateDirectory, readFileIfThere, writeFileAtomically } from "../h
 /** The format of the folder; a later one is refused, an earlier one brought up to date. */
 const FORMAT_VERSION = 1;
 
+const DAMAGED_HINT = "put it back from a backup, or remove it";
+
 export class StateDirectory {
   readonly path: string;
   #lockFd: number | undefined;
@@ -59,7 +61,7 @@ export class StateDirectory {
     try {
       return JSON.parse(new TextDecoder().decode(bytes));
     } catch (error) {
-      throw new MinitailError("state-damaged", `${this.file(name)} is not JSON`, { cause: error });
+      throw new MinitailError("state-damaged", `${this.file(name)} is not JSON`, { hint: DAMAGED_HINT, cause: error });
     }
   }
 
@@ -80,8 +82,9 @@ export class StateDirectory {
       return;
     }
     const format = typeof found === "object" && found !== null && "format" in found ? found.format : undefined;
-    if (typeof format !== "number")
-      throw new MinitailError("state-damaged", `${this.file("version.json")} names no format`);
+    if (typeof format !== "number") {
+      throw new MinitailError("state-damaged", `${this.file("version.json")} names no format`, { hint: DAMAGED_HINT });
+    }
     if (format > FORMAT_VERSION) {
       throw new MinitailError("state-damaged", `the state in ${this.path} was written by a newer minitail`, {
         hint: "update this one",

@@ -33,7 +33,10 @@ export function readFileIfThere(path: string): Uint8Array | undefined {
     return new Uint8Array(readFileSync(path));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw new MinitailError("state-damaged", `cannot read ${path}: ${errorMessage(error)}`, { cause: error });
+    throw new MinitailError("state-damaged", `cannot read ${path}: ${errorMessage(error)}`, {
+      hint: "put it back from a backup",
+      cause: error,
+    });
   }
 }
 

@@ -15,6 +15,11 @@ export function errorOfReply(text: string): MinitailError {
       hint: "check the token, or the user and password in the URL",
     });
   }
+  if (/\bOOM\b/.test(text)) {
+    return new MinitailError("registry-refused", "the registry has no room left", {
+      hint: "make room on the disk of the machine that serves it, or give Redis more memory",
+    });
+  }
   return new MinitailError("registry-refused", `the registry answered: ${redactErrorText(text)}`);
 }
 

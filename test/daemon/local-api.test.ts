@@ -75,13 +75,15 @@ describe("local API", () => {
       {},
       { ...KEY, tags: "tag:a" },
       { ...KEY, tags: [1] },
-      { ...KEY, expiresInMs: -5 },
-      { ...KEY, expiresInMs: 1e30 },
+      { ...KEY, expiresInMs: "1" },
       { ...KEY, reusable: "yes" },
       { ...KEY, user: null },
     ];
     for (const body of keys.map((key) => JSON.stringify(key))) {
       expect({ body, ...(await post("/v1/keys", body)) }).toEqual({ body, status: 400, code: "invalid" });
+    }
+    for (const expiresInMs of [-5, 1e30]) {
+      expect(await post("/v1/keys", JSON.stringify({ ...KEY, expiresInMs }))).toEqual({ status: 400, code: "usage" });
     }
     expect(daemon.asked).toEqual([]);
     expect((await post("/v1/keys", JSON.stringify({ ...KEY, expiresInMs: 0.5 }))).status).toBe(200);

@@ -186,6 +186,7 @@ function openError(file: string, error: unknown): MinitailError {
     });
   }
   return new MinitailError("state-unwritable", `cannot open the registry's data in ${file}: ${errorMessage(error)}`, {
+    hint: "make room on the disk, or keep the data elsewhere",
     cause: error,
   });
 }

@@ -1,0 +1,83 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { isMinitailError } from "../../src/base/errors.ts";
+import { formatPrefix } from "../../src/base/ip.ts";
+import type { UpOptions } from "../../src/daemon/options.ts";
+import { settleSettings } from "../../src/daemon/settings.ts";
+import { StateDirectory } from "../../src/daemon/state-directory.ts";
+
+let folder = "";
+let state: StateDirectory;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "minitail-settings-"));
+  state = StateDirectory.open(join(folder, "state"));
+});
+afterEach(() => {
+  state.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const NOTHING: UpOptions = {
+  stateDirectory: "",
+  socketPath: "",
+  name: undefined,
+  pool: undefined,
+  interfaceName: undefined,
+  port: undefined,
+  mtuBytes: undefined,
+  listen: undefined,
+  registryUrl: undefined,
+  token: undefined,
+  secret: undefined,
+  joinKey: undefined,
+  timeoutMs: undefined,
+};
+
+function settle(options: Partial<UpOptions> = {}) {
+  return settleSettings(state, { ...NOTHING, ...options });
+}
+
+function codeOf(action: () => unknown): string {
+  try {
+    action();
+    return "done";
+  } catch (error) {
+    return isMinitailError(error) ? error.code : String(error);
+  }
+}
+
+describe("settings", () => {
+  test("a bare start uses what was given before, a given flag changes only itself", () => {
+    settle({ name: "a", pool: "10.11.12.7/24", port: 1 });
+    settle({ port: 2 });
+    const { name, pool, port, interfaceName } = settle();
+    expect([name, pool.map(formatPrefix), port, interfaceName]).toEqual(["a", ["10.11.12.0/24"], 2, "minitail0"]);
+  });
+
+  test("what cannot be used is not stored", () => {
+    for (const pool of ["10.0.0.0/7", "10.0.0.0/31", "fd00::/8", "x"]) {
+      expect(codeOf(() => settle({ pool }))).toBe("usage");
+    }
+    expect(settle().pool.map(formatPrefix)).toEqual(["100.64.0.0/10"]);
+  });
+
+  test.each([
+    "",
+    "{",
+    "7",
+    '"text"',
+    '{"listen":5}',
+    '{"listen":[]}',
+    '{"listen":[5]}',
+    '{"pool":5}',
+    '{"interfaceName":7}',
+    '{"port":"x"}',
+    '{"mtuBytes":"big"}',
+    '{"name":{}}',
+  ])("a file that holds %p is said to be damaged", (text) => {
+    state.write("settings.json", text);
+    expect(codeOf(() => settle())).toBe("state-damaged");
+  });
+});
