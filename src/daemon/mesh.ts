@@ -9,6 +9,7 @@ import { type Endpoint, hostPrefix } from "../base/ip.ts";
 import { diffNetmaps } from "../netmap/diff.ts";
 import type { Netmap, NetmapNode } from "../netmap/netmap.ts";
 import { chooseEndpoints, sameEndpoints } from "../path/endpoint-choice.ts";
+import { tailnetIpv6Prefix } from "../trust/identity.ts";
 import type { PeerConfiguration, PeerSnapshot } from "../wireguard/configuration.ts";
 import type { Tunnel } from "./tunnel.ts";
 
@@ -39,6 +40,7 @@ export class Mesh {
   setNetmap(netmap: Netmap): void {
     const diff = diffNetmaps(this.#netmap, netmap);
     this.#netmap = netmap;
+    this.#tunnel.setInsidePrefixes([...netmap.pool, tailnetIpv6Prefix(netmap.tailnetId)]);
     this.#nodesByKey = new Map(
       netmap.peers.flatMap((node) => (node.nodeKey ? [[formatHex(node.nodeKey), node] as const] : [])),
     );

@@ -5,13 +5,14 @@
 
 import { boottimeMs } from "bun-ffi-tun";
 import type { Timer } from "../base/clock.ts";
-import type { Endpoint } from "../base/ip.ts";
+import { type Endpoint, type IpAddress, type IpPrefix, prefixContains, unmapAddress } from "../base/ip.ts";
 import { type Log, silentLog } from "../base/log.ts";
 import { systemRandom } from "../crypto/random.ts";
 import type { TransportCipherName } from "../crypto/transport-cipher.ts";
 import { DataPlane } from "../dataplane/dataplane.ts";
 import type { DataPlaneEvent } from "../dataplane/event.ts";
 import type { HeaderCounterName } from "../dataplane/layout.ts";
+import type { DataPlaneWay } from "../dataplane/worker.ts";
 import type { Traffic } from "../dataplane/table-writer.ts";
 import type { Action, SendAction } from "../wireguard/action.ts";
 import type { DeviceConfiguration, DeviceSnapshot } from "../wireguard/configuration.ts";
@@ -20,8 +21,9 @@ import { Device } from "../wireguard/device.ts";
 import { EarlyInitiations } from "./early-initiations.ts";
 
 export interface TunnelOptions {
-  /** A TUN, non-blocking; stays the caller's. */
+  /** See `DataPlaneOptions`. */
   readonly deviceFd: number;
+  readonly way?: DataPlaneWay;
   readonly mtuBytes: number;
   /** See `DataPlaneOptions.monitorFd`. */
   readonly monitorFd?: number;
@@ -47,6 +49,7 @@ export class Tunnel {
   readonly #device: Device;
   readonly #plane: DataPlane;
   readonly #early = new EarlyInitiations();
+  #insidePrefixes: readonly IpPrefix[] = [];
   #timer: Timer | undefined;
   #timerAtMs = Number.POSITIVE_INFINITY;
   #stopped = false;
@@ -68,6 +71,7 @@ export class Tunnel {
     let tunnel: Tunnel | undefined;
     const plane = await DataPlane.start({
       deviceFd: options.deviceFd,
+      ...(options.way === undefined ? {} : { way: options.way }),
       mtuBytes: options.mtuBytes,
       ...(options.monitorFd === undefined ? {} : { monitorFd: options.monitorFd }),
       ...(options.cipher === undefined ? {} : { cipher: options.cipher }),
@@ -75,6 +79,10 @@ export class Tunnel {
     });
     tunnel = new Tunnel(options, plane);
     return tunnel;
+  }
+
+  get way(): DataPlaneWay {
+    return this.#options.way ?? "plain";
   }
 
   get aead(): TransportCipherName {
@@ -106,6 +114,14 @@ export class Tunnel {
   /** Handshake messages that were dropped, by reason. */
   handshakeDrops(): Readonly<Record<DropReason, number>> {
     return this.#device.counters();
+  }
+
+  /**
+   * Prefixes whose packets the machine sends into this tunnel. No peer has its endpoint there, whatever it
+   * says or sends: what is sealed for such a peer would come back to be sealed again, without end.
+   */
+  setInsidePrefixes(prefixes: readonly IpPrefix[]): void {
+    this.#insidePrefixes = prefixes;
   }
 
   /** See `DataPlane.setWire`. */
@@ -147,6 +163,7 @@ export class Tunnel {
         this.#run((nowMs) => this.#device.handleSessionConfirmed(event.localIndex, nowMs));
         break;
       case "roamed": {
+        if (this.#isInside(event.address)) break;
         const source = { address: event.address, port: event.port };
         this.#run((nowMs) => this.#device.handleRoamed(event.slot, source, nowMs));
         break;
@@ -167,6 +184,7 @@ export class Tunnel {
   }
 
   #handleMessage(bytes: Uint8Array, source: Endpoint): void {
+    if (this.#isInside(source.address)) return;
     const { unknownPeer } = this.#device.counters();
     this.#run((nowMs) => this.#device.handleMessage(bytes, source, nowMs));
     if (this.#device.counters().unknownPeer > unknownPeer) this.#early.keep(bytes, source, boottimeMs());
@@ -228,7 +246,12 @@ export class Tunnel {
     const choose = action.message === "initiation" ? this.#options.chooseEndpoints : undefined;
     const endpoints =
       choose && slot !== undefined ? choose(slot, endpoint, nowMs) : endpoint === undefined ? [] : [endpoint];
-    for (const each of endpoints) this.#plane.send(bytes, each);
+    for (const each of endpoints) if (!this.#isInside(each.address)) this.#plane.send(bytes, each);
+  }
+
+  #isInside(address: IpAddress): boolean {
+    const unmapped = unmapAddress(address);
+    return this.#insidePrefixes.some((prefix) => prefixContains(prefix, unmapped));
   }
 
   #setTimer(nowMs: number): void {

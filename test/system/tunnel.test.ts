@@ -1,21 +1,22 @@
 /** Two tunnels in this process: socketpairs for devices, UDP on loopback. */
 
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { allocateStable, closeFd, createSocketPair, readFd, writeFd } from "bun-ffi-tun";
-import { hostPrefix, parseAddress } from "../../src/base/ip.ts";
+import { type Endpoint, hostPrefix, parseAddress } from "../../src/base/ip.ts";
 import { systemRandom } from "../../src/crypto/random.ts";
 import { generateX25519PrivateKey, x25519PublicKey } from "../../src/crypto/x25519.ts";
-import { Tunnel } from "../../src/daemon/tunnel.ts";
+import { Tunnel, type TunnelOptions } from "../../src/daemon/tunnel.ts";
 import { openUdpWire } from "../../src/daemon/udp-wire.ts";
-import { encodeEchoRequest } from "../../src/wire/icmp.ts";
+import { encodeEchoRequest, ICMP_ECHO_REPLY } from "../../src/wire/icmp.ts";
+import { IPV4_HEADER_LENGTH_BYTES } from "../../src/wire/ip.ts";
 import { eventually } from "../lab/index.ts";
 
 const LOOPBACK = parseAddress("127.0.0.1")!;
 
-async function startEnd(addressText: string) {
+async function startEnd(addressText: string, options: Partial<TunnelOptions> = {}) {
   const [deviceFd, outsideFd] = createSocketPair("datagram");
   const wire = openUdpWire(0, 0);
-  const tunnel = await Tunnel.start({ deviceFd, mtuBytes: 1420 });
+  const tunnel = await Tunnel.start({ deviceFd, mtuBytes: 1420, ...options });
   tunnel.setWire(wire.fd);
   const privateKey = generateX25519PrivateKey(systemRandom);
   tunnel.configure({ privateKey });
@@ -47,21 +48,74 @@ function addPeer(end: End, peer: End): void {
   end.tunnel.configure({ peers: [{ publicKey: peer.publicKey, endpoint, allowedIps }] });
 }
 
-test("a peer that begins before it is known is answered as soon as it is, not five seconds later", async () => {
-  await using a = await startEnd("10.0.0.1");
-  await using b = await startEnd("10.0.0.2");
-  addPeer(b, a);
-  const packet = encodeEchoRequest({
-    source: b.address,
-    destination: a.address,
+function echo(from: End, to: End): Uint8Array {
+  return encodeEchoRequest({
+    source: from.address,
+    destination: to.address,
     identifier: 1,
     sequence: 1,
     token: new Uint8Array(8),
     dataBytes: 16,
   });
+}
+
+test("a peer that begins before it is known is answered as soon as it is, not five seconds later", async () => {
+  await using a = await startEnd("10.0.0.1");
+  await using b = await startEnd("10.0.0.2");
+  addPeer(b, a);
+  const packet = echo(b, a);
   b.write(packet);
   await eventually("a to have dropped the initiation", () => a.tunnel.handshakeDrops().unknownPeer === 1, 2000);
   addPeer(a, b);
   const arrived = await eventually("the packet to arrive", () => a.read(), 2000);
   expect(arrived.toHex()).toBe(packet.toHex());
+});
+
+describe("an address inside the tunnel", () => {
+  const INSIDE = parseAddress("::1")!;
+
+  test("is no endpoint of a peer that sends from there", async () => {
+    let replies = 0;
+    const onEvent: TunnelOptions["onEvent"] = ({ type }) => {
+      if (type === "echo-reply") replies++;
+    };
+    await using a = await startEnd("10.0.0.1", { onEvent });
+    await using b = await startEnd("10.0.0.2");
+    a.tunnel.setInsidePrefixes([hostPrefix(INSIDE)]);
+    addPeer(a, b);
+    addPeer(b, a);
+    b.write(echo(b, a));
+    await eventually("the packet to arrive", () => a.read(), 2000);
+    const outside = a.tunnel.snapshot().peers[0]!.endpoint!;
+    expect(outside.address).toEqual(LOOPBACK);
+    b.tunnel.configure({ peers: [{ publicKey: a.publicKey, endpoint: { address: INSIDE, port: a.wire.port } }] });
+    // What rx reports comes in order: with the reply, the report of its source has been heard.
+    const reply = echo(b, a);
+    reply[IPV4_HEADER_LENGTH_BYTES] = ICMP_ECHO_REPLY;
+    b.write(reply);
+    await eventually("the reply to arrive", () => replies > 0, 2000);
+    expect(a.tunnel.snapshot().peers[0]!.endpoint).toEqual(outside);
+  });
+
+  test("is not tried, plain or mapped, where a peer says that it is there", async () => {
+    const received: string[] = [];
+    const listen = (name: string, hostname: string) =>
+      Bun.udpSocket({ hostname, socket: { data: () => void received.push(name) } });
+    const inside = await listen("inside", "::1");
+    const mapped = await listen("mapped", "127.0.0.2");
+    const outside = await listen("outside", "127.0.0.1");
+    const endpoints: Endpoint[] = [
+      { address: INSIDE, port: inside.port },
+      { address: parseAddress("::ffff:127.0.0.2")!, port: mapped.port },
+      { address: LOOPBACK, port: outside.port },
+    ];
+    await using a = await startEnd("10.0.0.1", { chooseEndpoints: () => endpoints });
+    await using b = await startEnd("10.0.0.2");
+    a.tunnel.setInsidePrefixes([hostPrefix(INSIDE), hostPrefix(parseAddress("127.0.0.2")!)]);
+    addPeer(a, b);
+    a.write(echo(a, b));
+    await eventually("the initiation", () => received.length > 0, 2000);
+    expect(received).toEqual(["outside"]);
+    for (const socket of [inside, mapped, outside]) socket.close();
+  });
 });
