@@ -25,7 +25,8 @@ const NOT_REACHABLE: readonly IpPrefix[] = [
 
 /**
  * The endpoints to publish: `port` at each address of an interface that is up, but not of the tunnel
- * itself. IPv4 first, then IPv6, in the order of the interfaces; at most `MAXIMUM_CANDIDATES`.
+ * itself. IPv4 first, then IPv6, in the order of the interfaces; at most `MAXIMUM_CANDIDATES`, of which a
+ * family has half if it needs them: a host of many containers has an IPv4 address for each of their networks.
  */
 export function localEndpoints(
   addresses: readonly LocalAddress[],
@@ -38,9 +39,9 @@ export function localEndpoints(
       local.interfaceName !== tunnelInterface &&
       !NOT_REACHABLE.some((prefix) => prefixContains(prefix, local.address)),
   );
-  const ordered = [
-    ...usable.filter((local) => isIpv4(local.address)),
-    ...usable.filter((local) => !isIpv4(local.address)),
-  ];
+  const ipv4 = usable.filter((local) => isIpv4(local.address));
+  const ipv6 = usable.filter((local) => !isIpv4(local.address));
+  const ipv6Reserved = Math.min(ipv6.length, MAXIMUM_CANDIDATES / 2);
+  const ordered = [...ipv4.slice(0, MAXIMUM_CANDIDATES - ipv6Reserved), ...ipv6];
   return ordered.slice(0, MAXIMUM_CANDIDATES).map((local) => ({ address: local.address, port }));
 }

@@ -34,12 +34,11 @@ describe("choice of endpoints", () => {
   });
 });
 
+function local(address: string, interfaceName = "eth0", isUp = true): LocalAddress {
+  return { address: parseAddress(address)!, interfaceName, isUp };
+}
+
 test("published are addresses that another machine can use, IPv4 first, without the tunnel's own", () => {
-  const local = (address: string, interfaceName = "eth0", isUp = true): LocalAddress => ({
-    address: parseAddress(address)!,
-    interfaceName,
-    isUp,
-  });
   const endpoints = localEndpoints(
     [
       local("127.0.0.1", "lo"),
@@ -56,4 +55,19 @@ test("published are addresses that another machine can use, IPv4 first, without 
     "minitail0",
   );
   expect(texts(endpoints)).toEqual(["192.0.2.5:7411", "10.0.0.5:7411", "[2001:db8::5]:7411"]);
+});
+
+test("neither family keeps the other from being published", () => {
+  const ipv4 = Array.from({ length: 40 }, (_, i) => local(`172.17.${i}.1`, `bridge${i}`));
+  const ipv6 = Array.from({ length: 40 }, (_, i) => local(`2001:db8::${i + 1}`));
+  const published = (...lists: LocalAddress[][]) =>
+    localEndpoints(lists.flat(), 7411, "minitail0").map(({ address }) => address.length);
+  const expected = (ipv4Count: number, ipv6Count: number) => [
+    ...new Array(ipv4Count).fill(4),
+    ...new Array(ipv6Count).fill(16),
+  ];
+  expect(published(ipv4, ipv6)).toEqual(expected(8, 8));
+  expect(published(ipv4, ipv6.slice(0, 1))).toEqual(expected(15, 1));
+  expect(published(ipv4.slice(0, 1), ipv6)).toEqual(expected(1, 15));
+  expect(published(ipv4)).toEqual(expected(16, 0));
 });
