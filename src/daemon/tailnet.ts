@@ -239,7 +239,7 @@ export class Tailnet {
     if (changed.size > 0) this.#storeRecords();
     if (scope.chain) this.#lastSyncAtMs = this.#context.clock.nowMs();
     if (grew || changed.size > 0) this.#tell();
-    if (this.self && this.#own.isDue) await this.#own.write(this.chain, () => this.#storeRecords());
+    if (this.self && this.#own.isDue) await this.#own.write(this.chain, () => this.#keepOwnRecord());
     if (scope.chain && this.#list.lacksStatements) await this.#refill();
   }
 
@@ -277,6 +277,11 @@ export class Tailnet {
 
   #storeRecords(): void {
     saveRecords(this.#context.store, { ownNumber: this.#own.number, records: this.#book.stored });
+  }
+
+  #keepOwnRecord(): void {
+    this.#storeRecords();
+    this.#tell();
   }
 
   #tell(): void {

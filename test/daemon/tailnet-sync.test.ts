@@ -43,6 +43,19 @@ describe("records", () => {
     expect(two.tailnet.netmap("mesh")!.peers[0]!.nodeKey).toEqual(one.context.identity.nodeKey.publicKey);
   });
 
+  test("what a machine says of itself is in its own picture at once, with the registry gone too", async () => {
+    const { database, one } = await pair();
+    const seen: (string | undefined)[] = [];
+    one.tailnet.onChange(() => {
+      const endpoint = one.tailnet.netmap("mesh")!.self.endpoints[0];
+      seen.push(endpoint && formatEndpoint(endpoint));
+    });
+    await one.tailnet.publishRecord(recordContent(one.context, "192.0.2.1:1"));
+    database.isDown = true;
+    await one.tailnet.publishRecord(recordContent(one.context, "192.0.2.2:2"));
+    expect(seen).toEqual(["192.0.2.1:1", "192.0.2.2:2"]);
+  });
+
   test("the same again is not written", async () => {
     const { one } = await pair();
     await one.tailnet.publishRecord(recordContent(one.context));
