@@ -115,6 +115,11 @@ export class Segmenter {
     return this.#checksumIsPartial;
   }
 
+  /** Length of the headers of each segment; 0 for a packet that stays whole because it came so. */
+  get headerBytes(): number {
+    return this.#headerBytes;
+  }
+
   /** Where segment `index` begins. */
   segmentOffset(index: number): number {
     return this.#offset + index * this.#gsoSizeBytes;
@@ -132,8 +137,51 @@ export class Segmenter {
    * each once, below what `begin` answered.
    */
   prepare(index: number): void {
-    if (this.#headerBytes > 0) this.#prepareSegment(index);
+    if (this.#headerBytes > 0) this.prepareHeaders(index, this.#memory, this.segmentOffset(index));
     else if (this.#completeFrom > 0) this.#completeWhole();
+  }
+
+  /**
+   * The headers of segment `index` alone, to `offset` of `target`, for who seals them apart from their payload,
+   * which stays where it is: at `segmentOffset(index)` plus `headerBytes`. Only of packets that are cut; in any order.
+   */
+  prepareHeaders(index: number, target: PacketMemory, offset: number): void {
+    const { isIpv4, isTcp, transportOffset, checksumOffset } = this.#headers;
+    const template = this.#template.bytes;
+    const headerBytes = this.#headerBytes;
+    const segmentBytes = this.segmentLength(index);
+    const transportBytes = segmentBytes - transportOffset;
+    if (isIpv4) {
+      const identification = (this.#identification + index) & 0xffff;
+      writeUint16(template, IPV4_TOTAL_LENGTH_OFFSET, segmentBytes);
+      writeUint16(template, IPV4_IDENTIFICATION_OFFSET, identification);
+      writeUint16(template, IPV4_CHECKSUM_OFFSET, ~foldSum(this.#ipSum + segmentBytes + identification) & 0xffff);
+    } else {
+      writeUint16(template, IPV6_PAYLOAD_LENGTH_OFFSET, segmentBytes - IPV6_HEADER_LENGTH_BYTES);
+    }
+    // The length is in the pseudo-header and, of UDP, in the header too.
+    let sum = this.#transportSum + transportBytes;
+    if (isTcp) {
+      const sequence = this.#sequence + index * this.#gsoSizeBytes;
+      const flags = this.#flagsOf(index);
+      writeUint16(template, transportOffset + TCP_SEQUENCE_OFFSET, sequence >>> 16);
+      writeUint16(template, transportOffset + TCP_SEQUENCE_OFFSET + 2, sequence);
+      template[transportOffset + TCP_FLAGS_OFFSET] = flags;
+      sum += ((sequence >>> 16) & 0xffff) + (sequence & 0xffff) + flags;
+    } else {
+      writeUint16(template, transportOffset + UDP_LENGTH_OFFSET, transportBytes);
+      sum += transportBytes;
+    }
+    let check: number;
+    if (this.#checksumIsPartial) {
+      check = foldSum(this.#pseudoSum + transportBytes);
+    } else {
+      sum += sumBytes(this.#memory, this.segmentOffset(index) + headerBytes, segmentBytes - headerBytes);
+      check = ~foldSum(sum) & 0xffff;
+      if (check === 0 && !isTcp) check = 0xffff;
+    }
+    writeUint16(template, transportOffset + checksumOffset, check);
+    writeWords(target, offset, headerBytes >>> 2, this.#template.signedWords);
   }
 
   #beginWhole(header: VirtioNetHeader, checksum: SegmentChecksum): boolean {
@@ -203,46 +251,6 @@ export class Segmenter {
     }
     this.#pseudoSum = sumPseudoHeader(template, 0, isIpv4, protocol);
     this.#transportSum = this.#pseudoSum + sumHeader(template, transportOffset, headerBytes - transportOffset);
-  }
-
-  #prepareSegment(index: number): void {
-    const { isIpv4, isTcp, transportOffset, checksumOffset } = this.#headers;
-    const template = this.#template.bytes;
-    const headerBytes = this.#headerBytes;
-    const segmentOffset = this.segmentOffset(index);
-    const segmentBytes = this.segmentLength(index);
-    const transportBytes = segmentBytes - transportOffset;
-    if (isIpv4) {
-      const identification = (this.#identification + index) & 0xffff;
-      writeUint16(template, IPV4_TOTAL_LENGTH_OFFSET, segmentBytes);
-      writeUint16(template, IPV4_IDENTIFICATION_OFFSET, identification);
-      writeUint16(template, IPV4_CHECKSUM_OFFSET, ~foldSum(this.#ipSum + segmentBytes + identification) & 0xffff);
-    } else {
-      writeUint16(template, IPV6_PAYLOAD_LENGTH_OFFSET, segmentBytes - IPV6_HEADER_LENGTH_BYTES);
-    }
-    // The length is in the pseudo-header and, of UDP, in the header too.
-    let sum = this.#transportSum + transportBytes;
-    if (isTcp) {
-      const sequence = this.#sequence + index * this.#gsoSizeBytes;
-      const flags = this.#flagsOf(index);
-      writeUint16(template, transportOffset + TCP_SEQUENCE_OFFSET, sequence >>> 16);
-      writeUint16(template, transportOffset + TCP_SEQUENCE_OFFSET + 2, sequence);
-      template[transportOffset + TCP_FLAGS_OFFSET] = flags;
-      sum += ((sequence >>> 16) & 0xffff) + (sequence & 0xffff) + flags;
-    } else {
-      writeUint16(template, transportOffset + UDP_LENGTH_OFFSET, transportBytes);
-      sum += transportBytes;
-    }
-    let check: number;
-    if (this.#checksumIsPartial) {
-      check = foldSum(this.#pseudoSum + transportBytes);
-    } else {
-      sum += sumBytes(this.#memory, segmentOffset + headerBytes, segmentBytes - headerBytes);
-      check = ~foldSum(sum) & 0xffff;
-      if (check === 0 && !isTcp) check = 0xffff;
-    }
-    writeUint16(template, transportOffset + checksumOffset, check);
-    writeWords(this.#memory, segmentOffset, headerBytes >>> 2, this.#template.signedWords);
   }
 
   #flagsOf(index: number): number {
