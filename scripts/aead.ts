@@ -6,107 +6,114 @@
 import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
-import checksums from "../ffi/aead/checksums.json";
 import { errorText, ROOT } from "./tree.ts";
 
-const CRATE = join(ROOT, "ffi/aead");
 const CRATE_FILES = ["Cargo.toml", "src/lib.rs", "checksums.json"];
-const CACHE = join(ROOT, ".cache/aead");
-
-/** Where `bun-ffi-tun/aead` looks for it. */
-export const AEAD_LIBRARY = join(CRATE, "build", `aead-${process.arch}.so`);
 
 const LIMIT_MS = 300_000;
 
-/** Puts the library in its place, or makes sure that none of other sources is there. Answers why there is none. */
-export function buildAead(): string | undefined {
-  const cached = join(CACHE, `${hashOfSources()}-${process.arch}.so`);
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Where things are, and what programs are run with. */
+interface Place {
+  readonly crate: string;
+  readonly cache: string;
+  readonly environment: Environment;
+}
+
+/**
+ * Puts the library where `bun-ffi-tun/aead` looks for it, or makes sure that none of other sources is there.
+ *
+ * @param environment what programs are found by and run with
+ * @returns why there is none, `undefined` where there is one
+ */
+export function buildAead(root = ROOT, environment: Environment = process.env): string | undefined {
+  const place: Place = { crate: join(root, "ffi/aead"), cache: join(root, ".cache/aead"), environment };
+  const library = join(place.crate, "build", `aead-${process.arch}.so`);
+  const cached = join(place.cache, `${hashOfSources(place)}-${process.arch}.so`);
   try {
-    if (!existsSync(cached)) copyWhole(compile(), cached);
-    if (!existsSync(AEAD_LIBRARY) || !readFileSync(cached).equals(readFileSync(AEAD_LIBRARY))) {
-      copyWhole(cached, AEAD_LIBRARY);
-    }
+    if (!existsSync(cached)) copyWhole(compile(place), cached);
+    if (!existsSync(library) || !readFileSync(cached).equals(readFileSync(library))) copyWhole(cached, library);
     return undefined;
   } catch (error) {
-    rmSync(AEAD_LIBRARY, { force: true });
+    rmSync(library, { force: true });
     return errorText(error);
   }
 }
 
-function hashOfSources(): string {
+function hashOfSources({ crate }: Place): string {
   const hash = new Bun.CryptoHasher("sha256");
-  for (const file of CRATE_FILES) hash.update(readFileSync(join(CRATE, file)));
+  for (const file of CRATE_FILES) hash.update(readFileSync(join(crate, file)));
   return hash.digest("hex").slice(0, 16);
 }
 
 /** Compiles a copy of the crate, so that what cargo writes stays out of the repository. Answers the library's path. */
-function compile(): string {
-  requireCargo();
-  const crate = join(CACHE, "crate");
-  for (const file of CRATE_FILES) copyWhole(join(CRATE, file), join(crate, file));
-  const target = join(CACHE, "target");
+function compile(place: Place): string {
+  const cargo = findCargo(place);
+  const copy = join(place.cache, "crate");
+  for (const file of CRATE_FILES) copyWhole(join(place.crate, file), join(copy, file));
+  const target = join(place.cache, "target");
   const environment = {
+    ...place.environment,
     CARGO_TARGET_DIR: target,
     // Panics name their source files, which are in the home folder of whoever builds.
     RUSTFLAGS: `--remap-path-prefix=${homedir()}=.`,
   };
-  cargo(crate, environment, "generate-lockfile");
-  checkCrates(crate, environment);
-  cargo(crate, environment, "build", "--release", "--locked");
+  const run = (...args: readonly string[]) => output([cargo, ...args], copy, environment);
+  run("generate-lockfile");
+  checkCrates(copy, run("tree", "--locked", "--edges=normal,build", "--prefix=none", "--format={p}"));
+  run("build", "--release", "--locked");
   return join(target, "release/libaead.so");
 }
 
-/** Throws where there is no cargo, or one that is older than Cargo.toml asks for. */
-function requireCargo(): void {
-  const wanted = /^rust-version = "(\d+)\.(\d+)"/m.exec(readFileSync(join(CRATE, "Cargo.toml"), "utf8"));
-  if (!Bun.which("cargo")) throw new Error("there is no cargo");
-  const version = cargo(ROOT, {}, "--version").trim();
+/** The path of cargo. Throws where there is none, or one that is older than Cargo.toml asks for. */
+function findCargo({ crate, environment }: Place): string {
+  const cargo = Bun.which("cargo", { PATH: environment["PATH"] ?? "" });
+  if (cargo === null) throw new Error("there is no cargo");
+  const version = output([cargo, "--version"], crate, environment).trim();
   const found = /^cargo (\d+)\.(\d+)/.exec(version);
-  const minor = (match: RegExpExecArray | null) => Number(match?.[1]) * 1000 + Number(match?.[2]);
-  if (!(minor(found) >= minor(wanted))) throw new Error(`${version} is older than ${wanted?.[1]}.${wanted?.[2]}`);
+  const wanted = /^rust-version = "(\d+)\.(\d+)"/m.exec(readFileSync(join(crate, "Cargo.toml"), "utf8"));
+  const rank = (match: RegExpExecArray | null) => Number(match?.[1]) * 1000 + Number(match?.[2]);
+  if (!(rank(found) >= rank(wanted))) throw new Error(`${version} is older than ${wanted?.[1]}.${wanted?.[2]}`);
+  return cargo;
 }
 
 /**
- * Throws unless the crates that would be compiled are those of checksums.json, to the byte. Cargo.lock would say the
- * same, but names the registry that it was made with; cargo checks what it downloads against the lock made here.
+ * Throws unless the crates that would be compiled are those of checksums.json, to the byte. A Cargo.lock would say
+ * that too, but names a registry; this one is made anew, and cargo holds what it downloads against it.
+ *
+ * @param tree what `cargo tree` says: `ring v0.17.14`, a line each, some repeated with a mark
  */
-function checkCrates(crate: string, environment: Readonly<Record<string, string>>): void {
+function checkCrates(crate: string, tree: string): void {
   const lock = Bun.TOML.parse(readFileSync(join(crate, "Cargo.lock"), "utf8")) as {
     readonly package: readonly { readonly name: string; readonly version: string; readonly checksum?: string }[];
   };
   const locked = new Map(lock.package.map(({ name, version, checksum }) => [`${name} ${version}`, checksum]));
-  const expected: Readonly<Record<string, string>> = checksums;
-  const tree = cargo(crate, environment, "tree", "--locked", "--edges=normal,build", "--prefix=none", "--format={p}");
-  const names = new Set(
-    tree.split("\n").flatMap(
-      (line) =>
-        /^(\S+) v(\S+)$/
-          .exec(line.replace(/ \(\*\)$/, ""))
-          ?.slice(1)
-          .join(" ") ?? [],
-    ),
+  const expected = JSON.parse(readFileSync(join(crate, "checksums.json"), "utf8")) as Record<string, string>;
+  const compiled = new Set(
+    Array.from(tree.matchAll(/^(\S+) v(\S+)(?: \(\*\))?$/gm), ([, name, version]) => `${name} ${version}`),
   );
-  const wrong = [...names].filter((name) => expected[name] === undefined || expected[name] !== locked.get(name));
-  if (wrong.length > 0) throw new Error(`not the crates of checksums.json: ${wrong.join(", ")}`);
-  if (!names.has("ring 0.17.14")) throw new Error("cargo tree names no ring 0.17.14");
+  const wrong = [...compiled].filter((name) => !expected[name] || expected[name] !== locked.get(name));
+  const missing = Object.keys(expected).filter((name) => !locked.has(name));
+  if (wrong.length + missing.length === 0 && compiled.size > 0) return;
+  throw new Error(`not the crates of checksums.json: ${[...wrong, ...missing].join(", ")}`);
 }
 
-/** What it prints on stdout. Throws with the last line of its complaints. */
-function cargo(cwd: string, environment: Readonly<Record<string, string>>, ...args: readonly string[]): string {
-  const child = Bun.spawnSync(["cargo", ...args], {
+/** What the program prints on stdout. Throws with what it says is wrong. */
+function output(argv: readonly string[], cwd: string, environment: Environment): string {
+  const child = Bun.spawnSync([...argv], {
     cwd,
-    env: { ...process.env, ...environment },
+    env: { ...environment },
     stdout: "pipe",
     stderr: "pipe",
     timeout: LIMIT_MS,
   });
   if (child.success) return child.stdout.toString();
-  const complaint =
-    child.stderr
-      .toString()
-      .split("\n")
-      .find((line) => line.startsWith("error")) ?? "";
-  throw new Error(`cargo ${args[0]} failed: ${complaint || `status ${child.exitCode}`}`);
+  const complaint = child.stderr
+    .toString()
+    .split("\n")
+    .find((line) => line.startsWith("error"));
+  throw new Error(`cargo ${argv[1]} failed: ${complaint ?? `status ${child.exitCode}`}`);
 }
 
 /** A reader sees the old file or the new one, never a part. */

@@ -93,8 +93,8 @@ pub unsafe extern "C" fn aead_seal_n(
             payload = payload.add(length);
         }
         let packet = inner_header + length;
-        let padded = if rest > 0 { room } else { (packet + PADDING_MULTIPLE - 1) / PADDING_MULTIPLE * PADDING_MULTIPLE };
-        let padded = padded.min(room);
+        let whole = (packet + PADDING_MULTIPLE - 1) / PADDING_MULTIPLE * PADDING_MULTIPLE;
+        let padded = if rest > 0 { room } else { whole.min(room) };
         ptr::write_bytes(body.add(packet), 0, padded - packet);
         ptr::write_unaligned(message.cast::<u32>(), MESSAGE_TRANSPORT.to_le());
         ptr::write_unaligned(message.add(4).cast::<u32>(), receiver.to_le());
@@ -170,7 +170,9 @@ unsafe fn seal(context: &LessSafeKey, counter: u64, packet: *mut u8, length: usi
 unsafe fn open(context: &LessSafeKey, counter: u64, target: *mut u8, source: *const u8, length: usize) -> bool {
     let shift = source.offset_from(target) as usize;
     let range = slice::from_raw_parts_mut(target, shift + length);
-    context.open_within(nonce(counter), Aad::empty(), range, shift..).is_ok()
+    context
+        .open_within(nonce(counter), Aad::empty(), range, shift..)
+        .is_ok()
 }
 
 /// Four zero bytes and the counter (WireGuard paper, section 5.4.6).
