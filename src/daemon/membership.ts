@@ -4,7 +4,7 @@
  */
 
 import { equalBytes } from "../base/bytes.ts";
-import { type Clock, systemClock } from "../base/clock.ts";
+import { systemClock } from "../base/clock.ts";
 import { isMinitailError, MinitailError } from "../base/errors.ts";
 import type { Endpoint } from "../base/ip.ts";
 import type { Log } from "../base/log.ts";
@@ -104,7 +104,7 @@ async function reopen(input: MembershipOptions): Promise<Membership> {
   try {
     const addresses = embedded ? [embedded.own] : readRegistries(state);
     registry = openRegistryAt(addresses);
-    const tailnet = openTailnet(contextOf(input, registry));
+    const tailnet = openTailnet(contextOf(input, registry, embedded !== undefined));
     if (!tailnet) {
       throw new MinitailError("state-damaged", `the state in ${state.path} is of a machine that is no member`, {
         hint: "put that folder back from a backup, or remove it and join again",
@@ -226,7 +226,7 @@ async function enter(
   if (signal.aborted) giveUp();
   const slow = setTimeout(() => input.onWaiting(`waiting for the registry ${registry.url} to answer`), SAID_AFTER_MS);
   try {
-    const tailnet = await withRetry(() => join(contextOf(input, registry)), {
+    const tailnet = await withRetry(() => join(contextOf(input, registry, embedded !== undefined)), {
       signal,
       onWaiting: (error, delayMs) => {
         clearTimeout(slow);
@@ -261,9 +261,10 @@ function membershipOf(
   };
 }
 
-function contextOf({ state, log }: MembershipOptions, registry: Registry, clock: Clock = systemClock): TailnetContext {
+function contextOf({ state, log }: MembershipOptions, registry: Registry, servesRegistry: boolean): TailnetContext {
   const store = storeOf(state);
-  return { registry, store, identity: loadOrCreateIdentity(store, systemRandom), clock, random: systemRandom, log };
+  const identity = loadOrCreateIdentity(store, systemRandom);
+  return { registry, store, identity, clock: systemClock, random: systemRandom, log, servesRegistry };
 }
 
 function storeOf(state: StateDirectory) {

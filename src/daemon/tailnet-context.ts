@@ -14,6 +14,8 @@ export interface TailnetContext {
   readonly clock: Clock;
   readonly random: RandomSource;
   readonly log: Log;
+  /** The registry is this machine's own: it is the first to come to it, and need not wait for others to fill it again. */
+  readonly servesRegistry?: boolean;
 }
 
 /** Resolves after `delayMs`. */

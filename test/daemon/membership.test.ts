@@ -8,9 +8,10 @@ import { isMinitailError } from "../../src/base/errors.ts";
 import { silentLog } from "../../src/base/log.ts";
 import { establishMembership, type Membership } from "../../src/daemon/membership.ts";
 import type { UpOptions } from "../../src/daemon/options.ts";
+import { settleSettings } from "../../src/daemon/settings.ts";
 import { StateDirectory } from "../../src/daemon/state-directory.ts";
 import { formatJoinKey, parseJoinKey } from "../../src/trust/join-key.ts";
-import { joinKeyRequest, pool } from "./tailnet-fixture.ts";
+import { joinKeyRequest } from "./tailnet-fixture.ts";
 
 const SECRET = "correct horse battery staple orbit";
 const LIMIT_MS = 30_000;
@@ -21,21 +22,8 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-const NOTHING: UpOptions = {
-  stateDirectory: "",
-  socketPath: "",
-  name: undefined,
-  pool: undefined,
-  interfaceName: undefined,
-  port: undefined,
-  mtuBytes: undefined,
-  listen: undefined,
-  registryUrl: undefined,
-  token: undefined,
-  secret: undefined,
-  joinKey: undefined,
-  timeoutMs: undefined,
-};
+/** Nothing was given. */
+const NOTHING = { stateDirectory: "", socketPath: "" } as UpOptions;
 
 /** A machine of the test: a state directory, and what is running on it. */
 class Machine {
@@ -67,18 +55,11 @@ class Machine {
       live();
       remove(name);
     };
+    const given: UpOptions = { ...NOTHING, name: "machine", pool: "10.11.12.0/24", listen: [this.listen], ...options };
     this.membership = await establishMembership({
       state,
-      settings: {
-        name: "machine",
-        pool: pool("10.11.12.0/24"),
-        interfaceName: "minitail0",
-        port: 0,
-        mtuBytes: 1280,
-        listen: [this.listen],
-        suffix: "mesh",
-      },
-      options: { ...NOTHING, ...options },
+      settings: settleSettings(state, given),
+      options: given,
       log: silentLog,
       signal: AbortSignal.timeout(LIMIT_MS),
       onWaiting() {},
@@ -167,8 +148,8 @@ describe("killed at every change of the state directory", () => {
       });
       expect(changes).toBeGreaterThanOrEqual(5);
       if (then === "a bare up") {
-        // The intent is the first thing on disk: from then on nothing has to be said again.
-        for (let killedAfter = 1; killedAfter < changes; killedAfter++) {
+        // Settings and intent are the first on disk: from then on nothing has to be said again.
+        for (let killedAfter = 2; killedAfter < changes; killedAfter++) {
           const machine = new Machine(`bare-${killedAfter}`);
           await machine.up({ joinKey }, killedAfter).catch(() => {});
           await machine.down();
@@ -318,6 +299,23 @@ describe("what was asked for", () => {
     await server.down();
   });
 
+  test("an old key works as soon as a registry that was emptied is served again", async () => {
+    const server = await makeServer();
+    const joinKey = await server.createKey();
+    await server.down();
+    for (const name of readdirSync(server.path).filter((each) => each.startsWith("registry.sqlite"))) {
+      rmSync(join(server.path, name));
+    }
+    await server.up();
+    await server.membership!.tailnet.sync();
+    const machine = new Machine("machine");
+    const startMs = performance.now();
+    expect((await machine.up({ joinKey })).tailnet.state.members.size).toBe(2);
+    expect(performance.now() - startMs).toBeLessThan(2000);
+    await machine.down();
+    await server.down();
+  });
+
   test("to be given up while it waits ends at once", async () => {
     const server = await makeServer();
     const joinKey = await server.createKey();
@@ -329,7 +327,16 @@ describe("what was asked for", () => {
     });
     const state = StateDirectory.open(join(folder, "machine"));
     const stop = new AbortController();
-    const settings = { name: "m", pool: [], interfaceName: "", port: 0, mtuBytes: 1280, listen: [], suffix: "mesh" };
+    const settings = {
+      name: "m",
+      pool: [],
+      interfaceName: "",
+      port: 0,
+      mtuBytes: 1280,
+      listen: [],
+      suffix: "mesh",
+      dataPlane: "plain" as const,
+    };
     const options = { ...NOTHING, joinKey };
     const input = { state, settings, options, log: silentLog, signal: stop.signal, onWaiting() {} };
     const ending = codeOf(establishMembership(input));

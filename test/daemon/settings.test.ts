@@ -19,21 +19,8 @@ afterEach(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const NOTHING: UpOptions = {
-  stateDirectory: "",
-  socketPath: "",
-  name: undefined,
-  pool: undefined,
-  interfaceName: undefined,
-  port: undefined,
-  mtuBytes: undefined,
-  listen: undefined,
-  registryUrl: undefined,
-  token: undefined,
-  secret: undefined,
-  joinKey: undefined,
-  timeoutMs: undefined,
-};
+/** Nothing was given. */
+const NOTHING = { stateDirectory: "", socketPath: "" } as UpOptions;
 
 function settle(options: Partial<UpOptions> = {}) {
   return settleSettings(state, { ...NOTHING, ...options });
