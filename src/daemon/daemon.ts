@@ -6,7 +6,13 @@
 import { closeFd, hasCapability, openMonitor } from "bun-ffi-tun";
 import { errorMessage, isMinitailError, MinitailError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
-import { configureInterface, createTunInterface, linkState, machineAddresses } from "../host/interface.ts";
+import {
+  configureInterface,
+  createTunInterface,
+  linkState,
+  machineAddresses,
+  type TunInterface,
+} from "../host/interface.ts";
 import { Journal } from "../host/journal.ts";
 import type { NetmapNode } from "../netmap/netmap.ts";
 import { localEndpoints } from "../path/local-endpoints.ts";
@@ -113,14 +119,14 @@ export class Daemon implements LocalApi {
     this.#cleanUps.unshift(() => api.stop());
     // The device and the port come before the tailnet: a join key is not spent on a machine that can't use it.
     const tun = await journal.record({ kind: "interface", name: interfaceName }, () =>
-      createTunInterface(interfaceName),
+      createTunInterface(interfaceName, settings.dataPlane !== "plain"),
     );
     this.#cleanUps.push(() => closeFd(tun.fd));
     const monitorFd = openMonitor();
     this.#cleanUps.push(() => closeFd(monitorFd));
     const wire = openUdpWire(settings.port, 0);
     this.#cleanUps.push(() => wire.close());
-    const starting = this.#startTunnel(tun.fd, monitorFd, settings);
+    const starting = this.#startTunnel(tun, monitorFd, settings);
     // Awaited below; the membership may fail first.
     starting.catch(() => {});
     const membership = await establishMembership({
@@ -149,9 +155,10 @@ export class Daemon implements LocalApi {
     return journal;
   }
 
-  async #startTunnel(deviceFd: number, monitorFd: number, settings: Settings): Promise<Tunnel> {
+  async #startTunnel(tun: TunInterface, monitorFd: number, settings: Settings): Promise<Tunnel> {
     const tunnel = await Tunnel.start({
-      deviceFd,
+      deviceFd: tun.fd,
+      way: tun.hasVirtioHeader ? "fast" : "plain",
       monitorFd,
       mtuBytes: settings.mtuBytes,
       log: this.#log,

@@ -15,6 +15,9 @@ export interface ProgramIo {
   readonly stop: AbortSignal;
 }
 
+/** How packets are carried: one at a time, in batches by system calls, or as the machine can. */
+export type DataPlaneChoice = "auto" | "plain" | "fast";
+
 /** Where a daemon keeps itself. Paths are absolute. */
 export interface DaemonLocation {
   readonly stateDirectory: string;
@@ -41,6 +44,7 @@ export interface UpOptions extends DaemonLocation {
   readonly joinKey: string | undefined;
   /** How long to wait for what does not come by itself; forever if `undefined`. */
   readonly timeoutMs: number | undefined;
+  readonly dataPlane: DataPlaneChoice | undefined;
 }
 
 /** `wireguard IFACE` */
@@ -49,6 +53,7 @@ export interface WireguardOptions {
   /** A TUN and a listening Unix socket that were opened before, as wireguard-go's `WG_TUN_FD` and `WG_UAPI_FD`. */
   readonly tunFd: number | undefined;
   readonly uapiFd: number | undefined;
+  readonly dataPlane: DataPlaneChoice;
 }
 
 /** `registry serve` */

@@ -5,7 +5,7 @@ import { MinitailError } from "../base/errors.ts";
 import { type IpPrefix, isIpv4, maskPrefix, parsePrefix } from "../base/ip.ts";
 import { DEFAULT_SUFFIX } from "../netmap/netmap.ts";
 import { DEFAULT_POOL_TEXT, isPool } from "../trust/pool.ts";
-import type { UpOptions } from "./options.ts";
+import type { DataPlaneChoice, UpOptions } from "./options.ts";
 import type { StateDirectory } from "./state-directory.ts";
 
 /** UDP for packets, TCP for the registry. */
@@ -25,16 +25,19 @@ export interface Settings {
   readonly mtuBytes: number;
   readonly listen: readonly string[];
   readonly suffix: string;
+  readonly dataPlane: DataPlaneChoice;
 }
 
 /** The settings that can be stored; absent ones have their default. */
-type StoredSettings = Partial<Pick<UpOptions, "name" | "pool" | "interfaceName" | "port" | "mtuBytes" | "listen">>;
+type StoredSettings = Partial<
+  Pick<UpOptions, "name" | "pool" | "interfaceName" | "port" | "mtuBytes" | "listen" | "dataPlane">
+>;
 
 /** Lays what was given over what was stored, stores that, and fills it up with defaults. Throws `usage`. */
 export function settleSettings(state: StateDirectory, options: UpOptions): Settings {
   const stored = readStored(state);
-  const { name, pool, interfaceName, port, mtuBytes, listen } = options;
-  const given = Object.entries({ name, pool, interfaceName, port, mtuBytes, listen });
+  const { name, pool, interfaceName, port, mtuBytes, listen, dataPlane } = options;
+  const given = Object.entries({ name, pool, interfaceName, port, mtuBytes, listen, dataPlane });
   const merged: StoredSettings = { ...stored, ...Object.fromEntries(given.filter(([, value]) => value !== undefined)) };
   const settings: Settings = {
     name: merged.name ?? hostname(),
@@ -44,6 +47,7 @@ export function settleSettings(state: StateDirectory, options: UpOptions): Setti
     mtuBytes: merged.mtuBytes ?? DEFAULT_MTU_BYTES,
     listen: merged.listen ?? [`:${DEFAULT_PORT}`],
     suffix: DEFAULT_SUFFIX,
+    dataPlane: merged.dataPlane ?? "auto",
   };
   state.writeJson(SETTINGS_FILE, merged);
   return settings;
@@ -60,10 +64,10 @@ function readStored(state: StateDirectory): StoredSettings {
 
 function isStored(value: unknown): value is StoredSettings {
   if (typeof value !== "object" || value === null) return false;
-  const { name, pool, interfaceName, port, mtuBytes, listen } = value as Record<string, unknown>;
+  const { name, pool, interfaceName, port, mtuBytes, listen, dataPlane } = value as Record<string, unknown>;
   const isAbsentOr = (type: "string" | "number", item: unknown) => item === undefined || typeof item === type;
   return (
-    [name, pool, interfaceName].every((item) => isAbsentOr("string", item)) &&
+    [name, pool, interfaceName, dataPlane].every((item) => isAbsentOr("string", item)) &&
     [port, mtuBytes].every((item) => isAbsentOr("number", item)) &&
     (listen === undefined ||
       (Array.isArray(listen) && listen.length > 0 && listen.every((item) => typeof item === "string")))

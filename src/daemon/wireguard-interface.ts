@@ -6,8 +6,10 @@
 import { boottimeMs, closeFd, openMonitor, setNonBlocking, tunNameOf } from "bun-ffi-tun";
 import { errorMessage, isMinitailError, MinitailError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
-import { createTunInterface, linkState, setInterfaceMtu } from "../host/interface.ts";
+import type { DataPlaneWay } from "../dataplane/worker.ts";
+import { createTunInterface, linkState, setInterfaceMtu, type TunInterface } from "../host/interface.ts";
 import type { UapiChange, UapiDevice, UapiState } from "../uapi/device.ts";
+import type { DataPlaneChoice } from "./options.ts";
 import { Tunnel } from "./tunnel.ts";
 import { openUdpWire, type UdpWire } from "./udp-wire.ts";
 
@@ -18,6 +20,7 @@ export interface WireguardInterfaceOptions {
   readonly name: string;
   /** A TUN that was opened before; it is taken over. */
   readonly tunFd: number | undefined;
+  readonly dataPlane: DataPlaneChoice;
   readonly log: Log;
   /** The interface was deleted, or the data plane failed (why). Called once. */
   onEnd(error: MinitailError | undefined): void;
@@ -27,6 +30,7 @@ export class WireguardInterface implements UapiDevice {
   readonly name: string;
   readonly #options: WireguardInterfaceOptions;
   readonly #deviceFd: number;
+  readonly #way: DataPlaneWay;
   readonly #monitorFd: number;
   #tunnel!: Tunnel;
   #wire: UdpWire | undefined;
@@ -35,9 +39,10 @@ export class WireguardInterface implements UapiDevice {
   /** The end of all changes that were begun. */
   #lastTurn: Promise<void> = Promise.resolve();
 
-  private constructor(options: WireguardInterfaceOptions, tun: { readonly fd: number; readonly name: string }) {
+  private constructor(options: WireguardInterfaceOptions, tun: TunInterface) {
     this.#options = options;
     this.#deviceFd = tun.fd;
+    this.#way = tun.hasVirtioHeader ? "fast" : "plain";
     this.name = tun.name;
     this.#monitorFd = openMonitor();
   }
@@ -45,7 +50,8 @@ export class WireguardInterface implements UapiDevice {
   /** Resolves once the interface is there and carries packets. Throws as `createTunInterface` does. */
   static async start(options: WireguardInterfaceOptions): Promise<WireguardInterface> {
     const { tunFd } = options;
-    const tun = tunFd === undefined ? createTunInterface(options.name) : adoptTun(tunFd);
+    const wantsOffloads = options.dataPlane !== "plain";
+    const tun = tunFd === undefined ? createTunInterface(options.name, wantsOffloads) : adoptTun(tunFd);
     if (tunFd === undefined) setInterfaceMtu(tun.name, DEFAULT_MTU_BYTES);
     const made = new WireguardInterface(options, tun);
     try {
@@ -60,6 +66,7 @@ export class WireguardInterface implements UapiDevice {
   async #start(): Promise<void> {
     this.#tunnel = await Tunnel.start({
       deviceFd: this.#deviceFd,
+      way: this.#way,
       monitorFd: this.#monitorFd,
       mtuBytes: linkState(this.name)?.mtuBytes ?? DEFAULT_MTU_BYTES,
       log: this.#options.log,
@@ -174,7 +181,8 @@ export class WireguardInterface implements UapiDevice {
   }
 }
 
-function adoptTun(fd: number): { readonly fd: number; readonly name: string } {
+/** Whoever opened it told the kernel of no offloads. */
+function adoptTun(fd: number): TunInterface {
   setNonBlocking(fd);
-  return { fd, name: tunNameOf(fd) };
+  return { fd, name: tunNameOf(fd), hasVirtioHeader: false, offloads: [] };
 }

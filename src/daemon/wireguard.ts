@@ -11,6 +11,7 @@ export async function runWireguard(options: WireguardOptions, io: ProgramIo): Pr
   const wireguard = await WireguardInterface.start({
     name: options.interfaceName,
     tunFd: options.tunFd,
+    dataPlane: options.dataPlane,
     log: io.log,
     onEnd: (error) => ended.resolve(error),
   });

@@ -12,11 +12,13 @@ import type { DataPlaneEvent, ReceiveCommand, TransmitCommand } from "./event.ts
 import type { HeaderCounterName } from "./layout.ts";
 import { SharedTables } from "./shared-tables.ts";
 import { type ActivityEntry, type SessionEntry, TableWriter, type Traffic } from "./table-writer.ts";
-import type { WorkerRole } from "./worker.ts";
+import type { DataPlaneWay, WorkerRole } from "./worker.ts";
 
 export interface DataPlaneOptions {
-  /** A TUN without a virtio header, or one end of a datagram socketpair; non-blocking. Stays the caller's. */
+  /** A TUN or one end of a datagram socketpair, non-blocking; stays the caller's. With virtio headers for the fast way. */
   readonly deviceFd: number;
+  /** Default: plain. */
+  readonly way?: DataPlaneWay;
   readonly mtuBytes: number;
   /** A netlink socket joined to link, address and route changes; -1 for none. Stays the caller's. */
   readonly monitorFd?: number;
@@ -32,7 +34,8 @@ const START_LIMIT_MS = 10_000;
 export class DataPlane {
   readonly #tables = new SharedTables();
   readonly #writer = new TableWriter(this.#tables);
-  readonly #wakeFd = createEventFd();
+  readonly #transmitWakeFd = createEventFd();
+  readonly #receiveWakeFd = createEventFd();
   readonly #options: DataPlaneOptions;
   readonly #transmit: DataPlaneWorker<TransmitCommand>;
   readonly #receive: DataPlaneWorker<ReceiveCommand>;
@@ -43,8 +46,8 @@ export class DataPlane {
   private constructor(options: DataPlaneOptions) {
     this.#options = options;
     this.#writer.setMtu(options.mtuBytes);
-    this.#transmit = this.#startWorker("dataplane-tx");
-    this.#receive = this.#startWorker("dataplane-rx");
+    this.#transmit = this.#startWorker("dataplane-tx", this.#transmitWakeFd);
+    this.#receive = this.#startWorker("dataplane-rx", this.#receiveWakeFd);
   }
 
   /** Resolves when both workers run. Throws a `MinitailError` where they cannot. */
@@ -73,7 +76,7 @@ export class DataPlane {
   async setWire(fd: number): Promise<void> {
     if (this.#stopped) return;
     const taken = [this.#transmit.wireTaken(), this.#receive.wireTaken()];
-    this.#tell({ type: "wire", fd: duplicateWire(fd) });
+    this.#transmit.tell({ type: "wire", fd: duplicateWire(fd) });
     this.#receive.tell({ type: "wire", fd: duplicateWire(fd) });
     await Promise.all(taken);
   }
@@ -84,12 +87,12 @@ export class DataPlane {
 
   /** Sends a message of the handshake's, past all tables. */
   send(bytes: Uint8Array, endpoint: Endpoint): void {
-    this.#tell({ type: "send", bytes, address: endpoint.address, port: endpoint.port });
+    this.#transmit.tell({ type: "send", bytes, address: endpoint.address, port: endpoint.port });
   }
 
   /** Sends an IP packet as if it came from the device. */
   sendPacket(packet: Uint8Array): void {
-    this.#tell({ type: "packet", bytes: packet });
+    this.#transmit.tell({ type: "packet", bytes: packet });
   }
 
   addPeer(slot: number): void {
@@ -98,7 +101,7 @@ export class DataPlane {
 
   removePeer(slot: number): void {
     this.#writer.removePeer(slot);
-    this.#tell({ type: "forget-peer", slot });
+    this.#transmit.tell({ type: "forget-peer", slot });
     this.#receive.tell({ type: "forget-peer", slot });
   }
 
@@ -120,16 +123,16 @@ export class DataPlane {
 
   removeSession(localIndex: number): void {
     const row = this.#writer.removeSession(localIndex);
-    this.#tell({ type: "forget-session", row });
+    this.#transmit.tell({ type: "forget-session", row });
     this.#receive.tell({ type: "forget-session", row });
   }
 
   flush(slot: number, keepaliveIfEmpty: boolean): void {
-    this.#tell({ type: "flush", slot, keepaliveIfEmpty });
+    this.#transmit.tell({ type: "flush", slot, keepaliveIfEmpty });
   }
 
   dropQueue(slot: number): void {
-    this.#tell({ type: "drop-queue", slot });
+    this.#transmit.tell({ type: "drop-queue", slot });
   }
 
   activity(slot: number): ActivityEntry {
@@ -155,27 +158,22 @@ export class DataPlane {
     this.#stopped = true;
     this.#transmit.tell({ type: "stop" });
     this.#receive.tell({ type: "stop" });
-    signalEventFd(this.#wakeFd);
     await Promise.all([this.#transmit.terminate(), this.#receive.terminate()]);
-    closeFd(this.#wakeFd);
+    closeFd(this.#transmitWakeFd);
+    closeFd(this.#receiveWakeFd);
   }
 
-  #tell(command: TransmitCommand): void {
-    if (this.#stopped) return;
-    this.#transmit.tell(command);
-    signalEventFd(this.#wakeFd);
-  }
-
-  #startWorker<Command>(role: WorkerRole["role"]): DataPlaneWorker<Command> {
+  #startWorker<Command>(role: WorkerRole["role"], wakeFd: number): DataPlaneWorker<Command> {
     const shared: Omit<WorkerRole, "port"> = {
       role,
+      way: this.#options.way ?? "plain",
       memory: this.#tables.memory,
       deviceFd: this.#options.deviceFd,
-      wakeFd: this.#wakeFd,
+      wakeFd,
       monitorFd: this.#options.monitorFd ?? -1,
       cipher: this.#options.cipher,
     };
-    return new DataPlaneWorker(shared, (event) => this.#handleEvent(event));
+    return new DataPlaneWorker(shared, wakeFd, (event) => this.#handleEvent(event));
   }
 
   #handleEvent(event: DataPlaneEvent): void {
@@ -203,12 +201,16 @@ class DataPlaneWorker<Command> {
   aead: TransportCipherName | undefined;
   readonly #worker: Worker;
   readonly #port: MessagePort;
+  readonly #wakeFd: number;
+  #terminated = false;
   /** Called in order, once for each wire that the worker takes. */
   readonly #onWireTaken: (() => void)[] = [];
 
-  constructor(role: Omit<WorkerRole, "port">, onEvent: (event: DataPlaneEvent) => void) {
+  /** Signals `wakeFd` for each command: a worker that blocks in poll(2) does not hear its port. */
+  constructor(role: Omit<WorkerRole, "port">, wakeFd: number, onEvent: (event: DataPlaneEvent) => void) {
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
+    this.#wakeFd = wakeFd;
     this.#worker = new Worker(workerUrl(), { workerData: { ...role, port: port2 }, transferList: [port2] });
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.ready = promise;
@@ -238,7 +240,9 @@ class DataPlaneWorker<Command> {
   }
 
   tell(command: Command): void {
+    if (this.#terminated) return;
     this.#port.postMessage(command);
+    signalEventFd(this.#wakeFd);
   }
 
   /** Resolves when the worker has taken the wire that it is told of next, or is terminated. */
@@ -247,6 +251,7 @@ class DataPlaneWorker<Command> {
   }
 
   async terminate(): Promise<void> {
+    this.#terminated = true;
     await this.#worker.terminate();
     this.#port.close();
     for (const resolve of this.#onWireTaken.splice(0)) resolve();

@@ -68,6 +68,12 @@ export class PlainReceive implements ReceiveDevice, ReceiveEvents {
     this.#socket = undefined;
   }
 
+  place(sealedOffset: number): number {
+    return sealedOffset;
+  }
+
+  putBack(): void {}
+
   write(_buffer: Uint8Array, offset: number, lengthBytes: number): boolean {
     return writeFd(this.#options.deviceFd, this.#datagram.address + offset, lengthBytes) === lengthBytes;
   }

@@ -34,6 +34,11 @@ export const MAXIMUM_HANDOVER_BYTES = 2048;
 
 /** Takes packets for this machine. False where the packet was not taken. */
 export interface ReceiveDevice {
+  /** Where to open what lies sealed at `sealedOffset`: there or before, for a device that joins packets. */
+  place(sealedOffset: number): number;
+  /** There is no packet for the device where `place` said last. */
+  putBack(): void;
+  /** The packet at the offset that `place` said last. */
   write(buffer: Uint8Array, offset: number, lengthBytes: number): boolean;
 }
 
@@ -90,25 +95,28 @@ export class Receiver {
     }
     const sealedOffset = offset + TRANSPORT_HEADER_LENGTH_BYTES;
     const sealedBytes = lengthBytes - TRANSPORT_HEADER_LENGTH_BYTES;
-    if (!this.#cipher.open(row, counter, buffer, sealedOffset, sealedBytes)) {
+    const openedOffset = this.#device.place(sealedOffset);
+    if (!this.#cipher.open(row, counter, buffer, sealedOffset, sealedBytes, openedOffset)) {
+      this.#device.putBack();
       this.#tables.count("rxForged");
       return;
     }
     session.replayWindow.accept(counter);
-    this.#handleAuthenticated(session, lengthBytes, buffer, sealedOffset, nowMs);
+    if (!this.#handleAuthenticated(session, lengthBytes, buffer, openedOffset, nowMs)) this.#device.putBack();
   }
 
   forgetSession(row: number): void {
     this.#sessions.forget(row);
   }
 
+  /** True where the device has the packet now. */
   #handleAuthenticated(
     session: CachedSession,
     messageBytes: number,
     buffer: Uint8Array,
     offset: number,
     nowMs: number,
-  ): void {
+  ): boolean {
     const plaintextBytes = messageBytes - TRANSPORT_HEADER_LENGTH_BYTES - TRANSPORT_TAG_LENGTH_BYTES;
     const slot = session.peerSlot;
     if (session.reportFirstPacket) this.#confirm(session);
@@ -118,7 +126,7 @@ export class Receiver {
       session.rekeyAsked = true;
       this.#events.handshakeWanted(slot);
     }
-    if (plaintextBytes > 0) this.#deliver(slot, buffer, offset, plaintextBytes);
+    return plaintextBytes > 0 && this.#deliver(slot, buffer, offset, plaintextBytes);
   }
 
   /**
@@ -132,24 +140,25 @@ export class Receiver {
     this.#events.sessionConfirmed(session.localIndex);
   }
 
-  #deliver(slot: number, buffer: Uint8Array, offset: number, plaintextBytes: number): void {
+  #deliver(slot: number, buffer: Uint8Array, offset: number, plaintextBytes: number): boolean {
     const packetBytes = ipPacketLength(buffer, offset, plaintextBytes);
     if (packetBytes === 0) {
       this.#tables.count("rxMalformed");
-      return;
+      return false;
     }
     const owner = isIpv4Packet(buffer, offset)
       ? this.#allowedIps.lookup(buffer, offset + IPV4_SOURCE_OFFSET, 4)
       : this.#allowedIps.lookup(buffer, offset + IPV6_SOURCE_OFFSET, 16);
     if (owner !== slot) {
       this.#tables.count("rxWrongSource");
-      return;
+      return false;
     }
     if (isDaemonEchoReply(buffer, offset, packetBytes)) {
       if (this.#mayHandOver()) this.#events.echoReply(slot, buffer, offset, packetBytes);
-      return;
+      return false;
     }
     if (!this.#device.write(buffer, offset, packetBytes)) this.#tables.count("rxDeviceRefused");
+    return true;
   }
 
   #handOver(buffer: Uint8Array, offset: number, lengthBytes: number): void {

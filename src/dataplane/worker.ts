@@ -4,14 +4,21 @@ import { type MessagePort, receiveMessageOnPort, workerData } from "node:worker_
 import { errorMessage } from "../base/errors.ts";
 import { loadTransportCipher } from "../crypto/load-transport-cipher.ts";
 import type { TransportCipherName } from "../crypto/transport-cipher.ts";
+import { withBatches } from "../crypto/transport-cipher-loop.ts";
 import type { DataPlaneEvent, ReceiveCommand, TransmitCommand } from "./event.ts";
+import { runFastReceive } from "./fast-receive.ts";
+import { runFastTransmit } from "./fast-transmit.ts";
 import { PlainReceive } from "./plain-receive.ts";
 import { runPlainTransmit } from "./plain-transmit.ts";
 import { SharedTables } from "./shared-tables.ts";
 
+/** Packets one at a time by Bun's sockets, or in batches by system calls; the latter wants a device with virtio headers. */
+export type DataPlaneWay = "plain" | "fast";
+
 /** Given to a worker when it is made. */
 export interface WorkerRole {
   readonly role: "dataplane-tx" | "dataplane-rx";
+  readonly way: DataPlaneWay;
   readonly memory: SharedArrayBuffer;
   readonly port: MessagePort;
   readonly deviceFd: number;
@@ -31,21 +38,30 @@ export function runWorker(): void {
 async function runTransmit(role: WorkerRole, report: (event: DataPlaneEvent) => void): Promise<void> {
   const cipher = loadTransportCipher(role.cipher === undefined ? {} : { prefer: role.cipher });
   report({ type: "ready", aead: cipher.name });
-  await runPlainTransmit({
+  const options = {
     tables: new SharedTables(role.memory),
-    cipher,
     deviceFd: role.deviceFd,
     wakeFd: role.wakeFd,
     monitorFd: role.monitorFd,
     takeCommand: () => receiveMessageOnPort(role.port)?.message as TransmitCommand | undefined,
     report,
-  });
+  };
+  if (role.way === "fast") runFastTransmit({ ...options, cipher: withBatches(cipher) });
+  else await runPlainTransmit({ ...options, cipher });
   role.port.close();
 }
 
 async function runReceive(role: WorkerRole, report: (event: DataPlaneEvent) => void): Promise<void> {
   const cipher = loadTransportCipher(role.cipher === undefined ? {} : { prefer: role.cipher });
-  const receive = new PlainReceive({ tables: new SharedTables(role.memory), cipher, deviceFd: role.deviceFd, report });
+  const options = { tables: new SharedTables(role.memory), cipher, deviceFd: role.deviceFd, report };
+  if (role.way === "fast") {
+    report({ type: "ready", aead: cipher.name });
+    const takeCommand = () => receiveMessageOnPort(role.port)?.message as ReceiveCommand | undefined;
+    runFastReceive({ ...options, wakeFd: role.wakeFd, takeCommand });
+    role.port.close();
+    return;
+  }
+  const receive = new PlainReceive(options);
   // Commands are taken in order, each after the one before is done.
   let last: Promise<void> = Promise.resolve();
   role.port.on("message", (command: ReceiveCommand) => {

@@ -13,6 +13,12 @@ import {
   openNetlink,
   openTun,
   SystemError,
+  setTunOffload,
+  TUN_F_CSUM,
+  TUN_F_TSO4,
+  TUN_F_TSO6,
+  TUN_F_USO4,
+  TUN_F_USO6,
 } from "bun-ffi-tun";
 import { MinitailError } from "../base/errors.ts";
 import { formatPrefix, type IpAddress, type IpPrefix, isIpv4, maskPrefix } from "../base/ip.ts";
@@ -31,13 +37,47 @@ export interface LinkState {
   readonly mtuBytes: number;
 }
 
-/** Makes the TUN interface; its descriptor is non-blocking. Throws `tun-unavailable`, `interface-taken` or `not-permitted`. */
-export function createTunInterface(name: string): { readonly fd: number; readonly name: string } {
+/** A TUN of ours. */
+export interface TunInterface {
+  /** Non-blocking. */
+  readonly fd: number;
+  readonly name: string;
+  /** Each packet has a virtio header before it, and may be a large one that is yet to be cut. */
+  readonly hasVirtioHeader: boolean;
+  /** What the kernel leaves to be done: `tun-tso`, `tun-uso`. */
+  readonly offloads: readonly string[];
+}
+
+/** From the most to the least; USO came with kernel 6.2. */
+const OFFLOAD_SETS: readonly { readonly flags: number; readonly names: readonly string[] }[] = [
+  { flags: TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_USO4 | TUN_F_USO6, names: ["tun-tso", "tun-uso"] },
+  { flags: TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6, names: ["tun-tso"] },
+];
+
+/**
+ * Makes the TUN interface, with virtio headers and as many offloads as the kernel has where they are wanted.
+ * Throws `tun-unavailable`, `interface-taken`, `not-permitted` or `usage`.
+ */
+export function createTunInterface(name: string, wantsOffloads: boolean): TunInterface {
   try {
-    return openTun({ name });
+    const tun = openTun({ name, vnetHeader: wantsOffloads });
+    const offloads = wantsOffloads ? switchOffloadsOn(tun.fd) : [];
+    return { ...tun, hasVirtioHeader: wantsOffloads, offloads };
   } catch (error) {
     throw tunError(name, error);
   }
+}
+
+function switchOffloadsOn(fd: number): readonly string[] {
+  for (const { flags, names } of OFFLOAD_SETS) {
+    try {
+      setTunOffload(fd, flags);
+      return names;
+    } catch (error) {
+      if (!isSystemError(error, "EINVAL")) throw error;
+    }
+  }
+  return [];
 }
 
 function tunError(name: string, error: unknown): unknown {

@@ -47,6 +47,8 @@ class Plane {
       this.tables,
       loadTransportCipher(),
       {
+        place: (sealedOffset) => sealedOffset,
+        putBack() {},
         write: (buffer, offset, lengthBytes) => {
           this.delivered.push(buffer.slice(offset, offset + lengthBytes));
           return true;

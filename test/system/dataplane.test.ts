@@ -2,12 +2,15 @@
 
 import { afterEach, describe, expect, test } from "bun:test";
 import { allocateStable, closeFd, createSocketPair, readFd, writeFd } from "bun-ffi-tun";
+import { concatBytes } from "../../src/base/bytes.ts";
 import { parseAddress, parsePrefix } from "../../src/base/ip.ts";
 import type { TransportCipherName } from "../../src/crypto/transport-cipher.ts";
 import { openUdpWire, type UdpWire } from "../../src/daemon/udp-wire.ts";
 import { DataPlane } from "../../src/dataplane/dataplane.ts";
 import type { DataPlaneEvent } from "../../src/dataplane/event.ts";
+import type { DataPlaneWay } from "../../src/dataplane/worker.ts";
 import { encodeEchoRequest } from "../../src/wire/icmp.ts";
+import { VIRTIO_NET_HEADER_LENGTH_BYTES } from "../../src/wire/virtio-net.ts";
 
 const cleanUps: (() => unknown)[] = [];
 afterEach(async () => {
@@ -33,18 +36,20 @@ interface Node {
   read(): Uint8Array | undefined;
 }
 
-async function startNode(cipher?: TransportCipherName): Promise<Node> {
+async function startNode(way: DataPlaneWay, cipher?: TransportCipherName): Promise<Node> {
   const [deviceFd, outsideFd] = createSocketPair("datagram");
   const wire = openUdpWire(0, 0);
   const events: DataPlaneEvent[] = [];
   const plane = await DataPlane.start({
     deviceFd,
+    way,
     mtuBytes: 1420,
     onEvent: (event) => events.push(event),
     ...(cipher === undefined ? {} : { cipher }),
   });
   plane.setWire(wire.fd);
   const memory = allocateStable(65_536);
+  const headerBytes = way === "fast" ? VIRTIO_NET_HEADER_LENGTH_BYTES : 0;
   cleanUps.push(async () => {
     await plane.stop();
     wire.close();
@@ -55,10 +60,13 @@ async function startNode(cipher?: TransportCipherName): Promise<Node> {
     plane,
     wire,
     events,
-    write: (packet) => void expect(writeFd(outsideFd, packet.slice(), packet.length)).toBe(packet.length),
+    write: (packet) => {
+      const written = concatBytes(new Uint8Array(headerBytes), packet);
+      expect(writeFd(outsideFd, written, written.length)).toBe(written.length);
+    },
     read: () => {
       const lengthBytes = readFd(outsideFd, memory.address, 65_536);
-      return lengthBytes > 0 ? memory.bytes.slice(0, lengthBytes) : undefined;
+      return lengthBytes > headerBytes ? memory.bytes.slice(headerBytes, lengthBytes) : undefined;
     },
   };
 }
@@ -96,12 +104,12 @@ function echo(source: string, destination: string, sequence: number): Uint8Array
   });
 }
 
-describe("the workers", () => {
+describe.each(["plain", "fast"] as const)("the workers, the %s way", (way) => {
   for (const family of [4, 6] as const) {
-    for (const cipher of ["sodium", "noble"] as const) {
+    for (const cipher of ["ring", "sodium", "noble"] as const) {
       test(`carry packets both ways over IPv${family} with ${cipher}`, async () => {
-        const a = await startNode(cipher);
-        const b = await startNode(cipher);
+        const a = await startNode(way, cipher);
+        const b = await startNode(way, cipher);
         expect([a.plane.aead, b.plane.aead]).toEqual([cipher, cipher]);
         connect(a, b, family, true);
         connect(b, a, family, false);
@@ -122,8 +130,8 @@ describe("the workers", () => {
   }
 
   test("a packet from another endpoint is reported with it, once", async () => {
-    const a = await startNode();
-    const b = await startNode();
+    const a = await startNode(way);
+    const b = await startNode(way);
     connect(a, b, 4, true);
     connect(b, a, 4, false);
     b.plane.setEndpoint(0, { address: parseAddress("127.0.0.9")!, port: 9 });
@@ -135,8 +143,8 @@ describe("the workers", () => {
   });
 
   test("a peer that sends from two places in turn is reported once for each endpoint that it is given", async () => {
-    const a = await startNode();
-    const b = await startNode();
+    const a = await startNode(way);
+    const b = await startNode(way);
     connect(a, b, 4, true);
     connect(b, a, 4, false);
     const other = openUdpWire(0, 0);
@@ -159,8 +167,8 @@ describe("the workers", () => {
   });
 
   test("the wire can be changed, and taken away", async () => {
-    const a = await startNode();
-    const b = await startNode();
+    const a = await startNode(way);
+    const b = await startNode(way);
     connect(a, b, 4, true);
     connect(b, a, 4, false);
     const other = openUdpWire(0, 0);
@@ -180,8 +188,8 @@ describe("the workers", () => {
   });
 
   test("a wire's descriptor may be closed at once, and its port is free when the wire is taken away", async () => {
-    const a = await startNode();
-    const b = await startNode();
+    const a = await startNode(way);
+    const b = await startNode(way);
     connect(a, b, 4, true);
     connect(b, a, 4, false);
     let port = 0;
@@ -214,7 +222,7 @@ describe("the workers", () => {
   });
 
   test("the end of the device is reported", async () => {
-    const a = await startNode();
+    const a = await startNode(way);
     const [deviceFd, outsideFd] = createSocketPair("packet");
     const events: DataPlaneEvent[] = [];
     const plane = await DataPlane.start({ deviceFd, mtuBytes: 1420, onEvent: (event) => events.push(event) });

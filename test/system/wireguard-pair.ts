@@ -4,7 +4,14 @@ import { writeFileSync } from "node:fs";
 import { eventually, type Host, type HostProcess, type Lab } from "../lab/index.ts";
 import { MINITAIL } from "./mesh-node.ts";
 
-export type WireguardProgram = "minitail" | "wireguard-go";
+/** `minitail` carries packets the fast way, where this kernel has what it needs. */
+export type WireguardProgram = "minitail" | "minitail-plain" | "wireguard-go";
+
+const COMMANDS: Readonly<Record<WireguardProgram, readonly string[]>> = {
+  minitail: [MINITAIL, "wireguard", "-f", "--dataplane", "fast"],
+  "minitail-plain": [MINITAIL, "wireguard", "-f", "--dataplane", "plain"],
+  "wireguard-go": ["wireguard-go", "-f"],
+};
 
 const START_LIMIT_MS = 15_000;
 const ANSWER_LIMIT_MS = 5_000;
@@ -31,8 +38,7 @@ export const PORT = 51820;
 
 /** Starts the program in the foreground; the interface and its socket are there when this returns. */
 export async function startWireguard(host: Host, program: WireguardProgram): Promise<HostProcess> {
-  const command = program === "minitail" ? [MINITAIL, "wireguard", "-f", INTERFACE] : ["wireguard-go", "-f", INTERFACE];
-  const running = host.spawn(command, { env: { LOG_LEVEL: "verbose" } });
+  const running = host.spawn([...COMMANDS[program], INTERFACE], { env: { LOG_LEVEL: "verbose" } });
   const hung = await eventually(
     `wg to show what ${program} made`,
     async () => {

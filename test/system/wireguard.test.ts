@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { existsSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { eventually, type Host, Lab } from "../lab/index.ts";
 import { MINITAIL, traces } from "./mesh-node.ts";
-import { INTERFACE, PORT, startPair, startWireguard, wgDump } from "./wireguard-pair.ts";
+import { INTERFACE, PORT, startPair, startWireguard, type WireguardEnd, wgDump } from "./wireguard-pair.ts";
 
 const LIMIT_MS = 60_000;
 
@@ -13,11 +13,34 @@ async function expectPing(from: Host, to: string, count = 3): Promise<void> {
   expect(stdout).toContain(`${count} packets transmitted, ${count} received`);
 }
 
+/** 20 MB by TCP, and the hash of what came is the hash of what was sent. */
+async function expectStream(sender: WireguardEnd, receiver: WireguardEnd, address: string): Promise<void> {
+  const kind = address.startsWith("[") ? "TCP6" : "TCP4";
+  const receiving = receiver.host.spawn(["sh", "-c", `socat -u ${kind}-LISTEN:9000,reuseaddr STDOUT | sha256sum`]);
+  await receiver.host.output(["sh", "-c", "while ! ss -ltn | grep -q :9000; do :; done"]);
+  const send = `head -c 20000000 /dev/urandom > /run/data; socat -u FILE:/run/data ${kind}:${address}:9000`;
+  const sent = await sender.host.output(["sh", "-c", `${send}; sha256sum < /run/data`]);
+  await receiving.exited;
+  expect(receiving.stdout).toBe(sent);
+}
+
+/** TcpInCsumErrors and UdpInCsumErrors of the host's kernel. */
+async function checksumErrors(host: Host): Promise<number[]> {
+  const lines = (await host.output(["cat", "/proc/net/snmp"])).split("\n").map((line) => line.split(" "));
+  return ["Tcp:", "Udp:"].map((protocol) => {
+    const [names, values] = lines.filter(([name]) => name === protocol);
+    return Number(values![names!.indexOf("InCsumErrors")]);
+  });
+}
+
 describe("minitail wireguard and wireguard-go", () => {
   for (const programs of [
     ["minitail", "wireguard-go"],
     ["wireguard-go", "minitail"],
     ["minitail", "minitail"],
+    ["minitail-plain", "wireguard-go"],
+    ["wireguard-go", "minitail-plain"],
+    ["minitail-plain", "minitail"],
   ] as const) {
     for (const family of [4, 6] as const) {
       for (const presharedKey of [false, true]) {
@@ -48,24 +71,29 @@ describe("minitail wireguard and wireguard-go", () => {
     }
   }
 
-  test(
-    "TCP carries what was sent, whole",
-    async () => {
-      await using lab = await Lab.create("wireguard-tcp");
-      const [a, b] = await startPair(lab, { programs: ["minitail", "wireguard-go"], family: 4, presharedKey: false });
-      const hash = "sha256sum";
-      const receiving = b.host.spawn(["sh", "-c", `socat -u TCP-LISTEN:9000 STDOUT | ${hash}`]);
-      await b.host.output(["sh", "-c", "while ! ss -ltn | grep -q 9000; do :; done"]);
-      const sent = await a.host.output([
-        "sh",
-        "-c",
-        `head -c 20000000 /dev/urandom > /run/data; socat -u FILE:/run/data TCP:${b.addresses[0]}:9000; ${hash} < /run/data`,
-      ]);
-      await receiving.exited;
-      expect(receiving.stdout).toBe(sent);
-    },
-    LIMIT_MS,
-  );
+  for (const programs of [
+    ["minitail", "wireguard-go"],
+    ["minitail", "minitail-plain"],
+    ["minitail", "minitail"],
+  ] as const) {
+    for (const family of [4, 6] as const) {
+      test(
+        `TCP and UDP over IPv${family} between ${programs.join(" and ")} carry what was sent, whole`,
+        async () => {
+          await using lab = await Lab.create("wireguard-tcp");
+          const [a, b] = await startPair(lab, { programs, family, presharedKey: false });
+          for (const [sender, receiver] of [
+            [a, b],
+            [b, a],
+          ] as const) {
+            await expectStream(sender, receiver, family === 4 ? receiver.addresses[0] : `[${receiver.addresses[1]}]`);
+          }
+          for (const { host } of [a, b]) expect(await checksumErrors(host)).toEqual([0, 0]);
+        },
+        LIMIT_MS,
+      );
+    }
+  }
 
   // wireguard-go of 2022 goes on sending from the address that it no longer has, so it does not move here.
   for (const other of ["wireguard-go", "minitail"] as const) {

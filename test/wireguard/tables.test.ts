@@ -47,7 +47,11 @@ class TablesPlane implements Plane {
     this.#receiver = new Receiver(
       this.#tables,
       new NobleTransportCipher(),
-      { write: (buffer, offset, lengthBytes) => this.#deliver(buffer.slice(offset, offset + lengthBytes)) },
+      {
+        place: (sealedOffset) => sealedOffset,
+        putBack() {},
+        write: (buffer, offset, lengthBytes) => this.#deliver(buffer.slice(offset, offset + lengthBytes)),
+      },
       {
         message: () => undefined,
         handshakeWanted,

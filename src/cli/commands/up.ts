@@ -5,6 +5,7 @@ import { parseDurationMs } from "../../base/duration.ts";
 import type { UpOptions } from "../../daemon/options.ts";
 import { startDaemon } from "../../daemon/start.ts";
 import type { CommandContext } from "../context.ts";
+import { DATA_PLANE_CHOICES, dataPlaneChoice } from "../data-plane-flag.ts";
 import { declareCommand } from "../declare.ts";
 import { runProgram } from "../run-program.ts";
 import { readSecret } from "../secret-flags.ts";
@@ -37,6 +38,11 @@ export default declareCommand({
       valueHint: "ADDR:PORT,..",
       description: "where a registry that is served here listens (:7411)",
     },
+    dataplane: {
+      type: "enum",
+      options: [...DATA_PLANE_CHOICES],
+      description: "carry packets one at a time, in batches, or as the machine can (auto)",
+    },
     timeout: { type: "string", valueHint: "DURATION", description: "give up when it is not up by then" },
     detach: { type: "boolean", alias: "d", description: "return when it is up, and go on in the background" },
   },
@@ -62,6 +68,7 @@ interface UpArguments {
   readonly mtu?: string | undefined;
   readonly listen?: string | undefined;
   readonly timeout?: string | undefined;
+  readonly dataplane?: string | undefined;
 }
 
 function upOptions(args: UpArguments, context: CommandContext): UpOptions {
@@ -84,6 +91,7 @@ function upOptions(args: UpArguments, context: CommandContext): UpOptions {
     token,
     secret: given.secret,
     joinKey: secret("join"),
+    dataPlane: dataPlaneChoice(args.dataplane),
     timeoutMs: args.timeout === undefined ? undefined : parseDurationMs(args.timeout),
   };
 }

@@ -3,6 +3,7 @@
 import { MinitailError } from "../../base/errors.ts";
 import { startWireguard } from "../../daemon/start.ts";
 import type { CommandContext } from "../context.ts";
+import { DATA_PLANE_CHOICES, dataPlaneChoice } from "../data-plane-flag.ts";
 import { declareCommand } from "../declare.ts";
 import type { LogDetail } from "../log.ts";
 import { runProgram } from "../run-program.ts";
@@ -24,6 +25,11 @@ export default declareCommand({
   examples: ["minitail wireguard wg0", "WG_QUICK_USERSPACE_IMPLEMENTATION=minitail-wireguard wg-quick up wg0"],
   args: {
     iface: { type: "positional", required: true, valueHint: "IFACE", description: "the interface to make" },
+    dataplane: {
+      type: "enum",
+      options: [...DATA_PLANE_CHOICES],
+      description: "carry packets one at a time, in batches, or as the machine can (auto)",
+    },
     foreground: { type: "boolean", alias: "f", description: "stay in the foreground (WG_PROCESS_FOREGROUND=1)" },
   },
   async run(args, context) {
@@ -40,7 +46,10 @@ export default declareCommand({
         ...(uapiFd === undefined ? {} : { [UAPI_VARIABLE]: uapiFd }),
       },
     };
-    return runProgram(context, options, (io) => startWireguard({ interfaceName: args.iface, tunFd, uapiFd }, io));
+    const dataPlane = dataPlaneChoice(args.dataplane) ?? "auto";
+    return runProgram(context, options, (io) =>
+      startWireguard({ interfaceName: args.iface, tunFd, uapiFd, dataPlane }, io),
+    );
   },
 });
 

@@ -1,0 +1,207 @@
+/**
+ * The fast way in: one recvmsg with UDP_GRO yields a run of messages, each is opened where it joins the one
+ * before it, and what is one flow goes to the device in one write (docs/dataplane.md).
+ */
+
+import {
+  allocateStable,
+  boottimeMs,
+  closeFd,
+  drainEventFd,
+  IPPROTO_UDP,
+  MessageReceiver,
+  POLLIN,
+  PollSet,
+  SystemError,
+  setSocketOption,
+  UDP_GRO,
+  writeFd,
+} from "bun-ffi-tun";
+import { equalAddresses, unmapAddress } from "../base/ip.ts";
+import type { TransportCipher } from "../crypto/transport-cipher.ts";
+import { Coalescer } from "./coalesce.ts";
+import type { DataPlaneEvent, ReceiveCommand } from "./event.ts";
+import { PeerEndpoints } from "./peer-endpoints.ts";
+import { type ReceiveDevice, type ReceiveEvents, Receiver } from "./receive.ts";
+import { packetMemory } from "./segment-memory.ts";
+import type { SharedTables } from "./shared-tables.ts";
+
+/** Receives before commands are looked at again. */
+const RECEIVES_A_TURN = 16;
+
+const RUN_BUFFER_LENGTH_BYTES = 65_536;
+
+export interface FastReceiveOptions {
+  readonly tables: SharedTables;
+  readonly cipher: TransportCipher;
+  /** A TUN with a virtio header. */
+  readonly deviceFd: number;
+  /** Readable when a command waits. */
+  readonly wakeFd: number;
+  readonly takeCommand: () => ReceiveCommand | undefined;
+  readonly report: (event: DataPlaneEvent) => void;
+}
+
+/** Runs until it is told to stop. */
+export function runFastReceive(options: FastReceiveOptions): void {
+  new FastReceive(options).run();
+}
+
+class FastReceive implements ReceiveDevice, ReceiveEvents {
+  readonly #options: FastReceiveOptions;
+  readonly #receiver: Receiver;
+  readonly #endpoints: PeerEndpoints;
+  readonly #messages = new MessageReceiver();
+  readonly #run = allocateStable(RUN_BUFFER_LENGTH_BYTES);
+  readonly #coalescer = new Coalescer(packetMemory(this.#run.bytes));
+  readonly #poll = new PollSet();
+  /** The last source that each peer was seen at and the version of its row then: what was reported once is not again. */
+  readonly #knownSources: (
+    | { readonly version: number; readonly address: Uint8Array; readonly port: number }
+    | undefined
+  )[] = [];
+  #wireFd = -1;
+  #wireIndex = -1;
+  /** The peer whose source was compared for the run at hand; a run has one source. */
+  #comparedSlot = -1;
+
+  constructor(options: FastReceiveOptions) {
+    this.#options = options;
+    this.#endpoints = new PeerEndpoints(options.tables);
+    this.#receiver = new Receiver(options.tables, options.cipher, this, this);
+  }
+
+  run(): void {
+    const { wakeFd } = this.#options;
+    const wake = this.#poll.add(wakeFd, POLLIN);
+    for (;;) {
+      this.#poll.wait(-1);
+      if (this.#poll.revents(wake) !== 0) {
+        drainEventFd(wakeFd);
+        if (!this.#handleCommands()) break;
+      }
+      if (this.#wireFd >= 0 && this.#poll.revents(this.#wireIndex) !== 0) this.#receive();
+    }
+    this.#closeWire();
+  }
+
+  #receive(): void {
+    const { bytes, address } = this.#run;
+    for (let i = 0; i < RECEIVES_A_TURN; i++) {
+      const runBytes = this.#messages.receive(this.#wireFd, address, RUN_BUFFER_LENGTH_BYTES);
+      // Nothing there, or an ICMP error: WireGuard's own timers deal with a peer that is not there.
+      if (runBytes < 0) return;
+      const nowMs = boottimeMs();
+      this.#comparedSlot = -1;
+      const strideBytes = this.#messages.segmentBytes > 0 ? this.#messages.segmentBytes : runBytes;
+      for (let at = 0; at < runBytes; at += strideBytes) {
+        this.#receiver.handleDatagram(bytes, at, Math.min(strideBytes, runBytes - at), nowMs);
+      }
+      if (this.#coalescer.isHolding) this.#writeHeld();
+    }
+  }
+
+  place(sealedOffset: number): number {
+    return this.#coalescer.place(sealedOffset);
+  }
+
+  putBack(): void {
+    this.#coalescer.putBack();
+  }
+
+  write(_buffer: Uint8Array, _offset: number, lengthBytes: number): boolean {
+    if (this.#coalescer.consider(lengthBytes, false)) return true;
+    const written = this.#writeHeld();
+    this.#coalescer.consider(lengthBytes, false);
+    return written;
+  }
+
+  #writeHeld(): boolean {
+    const offset = this.#coalescer.finish();
+    const { writeBytes } = this.#coalescer;
+    return writeFd(this.#options.deviceFd, this.#run.address + offset, writeBytes) === writeBytes;
+  }
+
+  message(buffer: Uint8Array, offset: number, lengthBytes: number): void {
+    const source = this.#messages.sourceEndpoint();
+    if (!source) return;
+    const bytes = buffer.slice(offset, offset + lengthBytes);
+    this.#options.report({ type: "message", bytes, address: unmapAddress(source.address), port: source.port });
+  }
+
+  handshakeWanted(slot: number): void {
+    this.#options.report({ type: "handshake-wanted", slot });
+  }
+
+  sessionConfirmed(localIndex: number): void {
+    this.#options.report({ type: "session-confirmed", localIndex });
+  }
+
+  authenticated(slot: number): void {
+    if (slot === this.#comparedSlot) return;
+    this.#comparedSlot = slot;
+    const source = this.#messages.sourceEndpoint();
+    if (!source) return;
+    const address = unmapAddress(source.address);
+    const { version, address: known, port } = this.#endpoints.get(slot);
+    if (port === source.port && equalAddresses(known, address)) return;
+    const last = this.#knownSources[slot];
+    if (last?.version === version && last.port === source.port && equalAddresses(last.address, address)) return;
+    this.#knownSources[slot] = { version, address, port: source.port };
+    this.#options.report({ type: "roamed", slot, address, port: source.port });
+  }
+
+  activity(slot: number): void {
+    this.#options.report({ type: "activity", slot });
+  }
+
+  echoReply(slot: number, buffer: Uint8Array, offset: number, lengthBytes: number): void {
+    this.#options.report({ type: "echo-reply", slot, packet: buffer.slice(offset, offset + lengthBytes) });
+  }
+
+  /** False where one of them was to stop. */
+  #handleCommands(): boolean {
+    for (;;) {
+      const command = this.#options.takeCommand();
+      if (!command) return true;
+      if (command.type === "stop") return false;
+      this.#handleCommand(command);
+    }
+  }
+
+  #handleCommand(command: Exclude<ReceiveCommand, { type: "stop" }>): void {
+    switch (command.type) {
+      case "wire":
+        this.#setWire(command.fd);
+        this.#options.report({ type: "wire-taken" });
+        break;
+      case "forget-session":
+        this.#receiver.forgetSession(command.row);
+        break;
+      case "forget-peer":
+        this.#endpoints.forget(command.slot);
+        delete this.#knownSources[command.slot];
+        break;
+    }
+  }
+
+  #setWire(fd: number): void {
+    this.#closeWire();
+    if (fd < 0) return;
+    this.#wireFd = fd;
+    this.#wireIndex = this.#poll.add(this.#wireFd, POLLIN);
+    try {
+      setSocketOption(this.#wireFd, IPPROTO_UDP, UDP_GRO, 1);
+    } catch (error) {
+      // A kernel without it hands over datagrams one by one, which works as well.
+      if (!(error instanceof SystemError)) throw error;
+    }
+  }
+
+  #closeWire(): void {
+    if (this.#wireFd < 0) return;
+    this.#poll.remove(this.#wireIndex);
+    closeFd(this.#wireFd);
+    this.#wireFd = -1;
+  }
+}

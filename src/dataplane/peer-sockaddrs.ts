@@ -1,0 +1,67 @@
+/** A worker's copies of the peers' endpoints, as sockaddrs that the kernel reads, renewed when a peer's row moves. */
+
+import { allocateStable, encodeSockaddr, type StableMemory } from "bun-ffi-tun";
+import { isIpv4 } from "../base/ip.ts";
+import { PeerEndpoints } from "./peer-endpoints.ts";
+import type { SharedTables } from "./shared-tables.ts";
+
+/** RFC 4291 section 2.5.5.2. */
+const IPV4_MAPPED_PREFIX = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff);
+
+const SOCKADDR_ROOM_BYTES = 32;
+
+export class CachedSockaddr {
+  version = -1;
+  readonly memory: StableMemory = allocateStable(SOCKADDR_ROOM_BYTES);
+  /** 0 where no endpoint is known. */
+  lengthBytes = 0;
+  /** The kernel does not cut messages to this endpoint: they are sent one by one. */
+  isSingle = false;
+}
+
+export class PeerSockaddrs {
+  readonly #endpoints: PeerEndpoints;
+  readonly #sockaddrs: (CachedSockaddr | undefined)[] = [];
+  #socketFamily: 4 | 6 = 6;
+
+  constructor(tables: SharedTables) {
+    this.#endpoints = new PeerEndpoints(tables);
+  }
+
+  /** A socket of this family sends from now on: one of IPv6 wants IPv4 mapped. */
+  setSocketFamily(family: 4 | 6): void {
+    this.#socketFamily = family;
+    this.#sockaddrs.length = 0;
+  }
+
+  /** Where the peer is. The version tells a later endpoint from an earlier one. */
+  get(slot: number): CachedSockaddr {
+    const endpoint = this.#endpoints.get(slot);
+    const cached = this.#sockaddrs[slot];
+    if (cached?.version === endpoint.version) return cached;
+    const sockaddr = new CachedSockaddr();
+    sockaddr.version = endpoint.version;
+    const { address, port } = endpoint;
+    if (address.length > 0) this.encode(sockaddr, address, port);
+    this.#sockaddrs[slot] = sockaddr;
+    return sockaddr;
+  }
+
+  /** Fills `sockaddr` with an endpoint, as the socket wants it; with nothing where the socket can't reach its family. */
+  encode(sockaddr: CachedSockaddr, address: Uint8Array, port: number): void {
+    const isMapped = this.#socketFamily === 6 && isIpv4(address);
+    sockaddr.lengthBytes = 0;
+    if (this.#socketFamily === 4 && !isIpv4(address)) return;
+    const wanted = new Uint8Array(this.#socketFamily === 6 ? 16 : 4);
+    wanted.set(isMapped ? IPV4_MAPPED_PREFIX : address);
+    if (isMapped) wanted.set(address, IPV4_MAPPED_PREFIX.length);
+    const encoded = encodeSockaddr({ address: wanted, port });
+    sockaddr.memory.bytes.set(encoded);
+    sockaddr.lengthBytes = encoded.length;
+  }
+
+  forget(slot: number): void {
+    this.#endpoints.forget(slot);
+    delete this.#sockaddrs[slot];
+  }
+}
