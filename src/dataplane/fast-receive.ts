@@ -55,11 +55,8 @@ class FastReceive implements ReceiveDevice, ReceiveEvents {
   readonly #run = allocateStable(RUN_BUFFER_LENGTH_BYTES);
   readonly #coalescer = new Coalescer(packetMemory(this.#run.bytes));
   readonly #poll = new PollSet();
-  /** The last source that each peer was seen at and the version of its row then: what was reported once is not again. */
-  readonly #knownSources: (
-    | { readonly version: number; readonly address: Uint8Array; readonly port: number }
-    | undefined
-  )[] = [];
+  /** The version of each peer's row of which a move was reported: one that sends from two places is reported once. */
+  readonly #reportedVersions: (number | undefined)[] = [];
   #wireFd = -1;
   #wireIndex = -1;
   /** The peer whose source was compared for the run at hand; a run has one source. */
@@ -145,9 +142,8 @@ class FastReceive implements ReceiveDevice, ReceiveEvents {
     const address = unmapAddress(source.address);
     const { version, address: known, port } = this.#endpoints.get(slot);
     if (port === source.port && equalAddresses(known, address)) return;
-    const last = this.#knownSources[slot];
-    if (last?.version === version && last.port === source.port && equalAddresses(last.address, address)) return;
-    this.#knownSources[slot] = { version, address, port: source.port };
+    if (this.#reportedVersions[slot] === version) return;
+    this.#reportedVersions[slot] = version;
     this.#options.report({ type: "roamed", slot, address, port: source.port });
   }
 
@@ -180,7 +176,7 @@ class FastReceive implements ReceiveDevice, ReceiveEvents {
         break;
       case "forget-peer":
         this.#endpoints.forget(command.slot);
-        delete this.#knownSources[command.slot];
+        delete this.#reportedVersions[command.slot];
         break;
     }
   }
