@@ -27,7 +27,7 @@ import {
   TCP_SYN,
   TCP_URG,
 } from "../wire/tcp.ts";
-import { UDP_CHECKSUM_OFFSET, UDP_HEADER_LENGTH_BYTES, UDP_LENGTH_OFFSET } from "../wire/udp.ts";
+import { UDP_CHECKSUM_OFFSET, UDP_LENGTH_OFFSET } from "../wire/udp.ts";
 import {
   VIRTIO_NET_HDR_GSO_ECN,
   VIRTIO_NET_HDR_GSO_TCPV4,
@@ -214,9 +214,7 @@ export class Flow {
     const udp = at + this.headers.transportOffset;
     const datagramBytes = packetBytes - this.headers.transportOffset;
     return (
-      datagramBytes > UDP_HEADER_LENGTH_BYTES &&
-      readUint16(bytes, udp + UDP_LENGTH_OFFSET) === datagramBytes &&
-      readUint16(bytes, udp + UDP_CHECKSUM_OFFSET) !== 0
+      readUint16(bytes, udp + UDP_LENGTH_OFFSET) === datagramBytes && readUint16(bytes, udp + UDP_CHECKSUM_OFFSET) !== 0
     );
   }
 }

@@ -67,15 +67,16 @@ export class SegmentHeaders {
   }
 
   #passIpv6(buffer: Uint8Array, offset: number, packetBytes: number): boolean {
+    const end = Math.min(packetBytes, MAXIMUM_HEADER_BYTES);
     let at = IPV6_HEADER_LENGTH_BYTES;
     let next = buffer[offset + IPV6_NEXT_HEADER_OFFSET]!;
     while (next === HOP_BY_HOP || next === ROUTING || next === DESTINATION_OPTIONS) {
-      if (at + 8 > packetBytes) return false;
+      if (at + 8 > end) return false;
       next = buffer[offset + at]!;
       at += (buffer[offset + at + 1]! + 1) * 8;
     }
     this.protocol = next;
     this.transportOffset = at;
-    return at <= packetBytes;
+    return at <= end;
   }
 }

@@ -318,6 +318,11 @@ describe("which packets join", () => {
     expect(writesWith(0x8000, 5, 6)).toBe(2);
   });
 
+  test("IPv4 options keep packets apart, be they the same, and of no weight in the checksum", () => {
+    expect(writesOf(plainTcp({ ipOptions: new Uint8Array(4) }), {})).toBe(2);
+    expect(writesOf(plainUdp({ ipOptions: new Uint8Array(4) }), {})).toBe(2);
+  });
+
   test("fragments, other protocols, UDP without checksum or of another length stay apart as they are", () => {
     const [first, second] = pair(plainUdp(), {}) as [Uint8Array, Uint8Array];
     const changes: ((bytes: Uint8Array) => void)[] = [
@@ -337,6 +342,22 @@ describe("which packets join", () => {
 });
 
 describe("one packet by itself", () => {
+  test("that nothing can join is in nobody's way: the next one is opened where it lies", () => {
+    const memory = packetMemory(new Uint8Array(4096));
+    const coalescer = new Coalescer(memory);
+    const placeAfter = (packet: TransportPacket) => {
+      const bytes = buildPacket(packet);
+      memory.bytes.set(bytes, coalescer.place(16));
+      expect(coalescer.consider(bytes.length, false)).toBe(true);
+      const at = coalescer.place(2000);
+      coalescer.finish();
+      return at;
+    };
+    expect(placeAfter(plainTcp())).toBe(16 + 1000);
+    expect(placeAfter(plainTcp({ payload: new Uint8Array() }))).toBe(2000);
+    expect(placeAfter(plainTcp({}, { flags: 0x18 }))).toBe(2000);
+  });
+
   test("is written as it came, and with NEEDS_CSUM where its sender left the checksum", () => {
     for (const packet of [plainTcp(), plainUdp(), overIpv6(plainTcp()), overIpv6(plainUdp())]) {
       expect(runPackets([packet])).toEqual([alone(buildPacket(packet))]);
