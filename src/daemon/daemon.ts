@@ -159,6 +159,7 @@ export class Daemon implements LocalApi {
     const tunnel = await Tunnel.start({
       deviceFd: tun.fd,
       way: tun.hasVirtioHeader ? "fast" : "plain",
+      deviceOffloads: tun.offloads,
       monitorFd,
       mtuBytes: settings.mtuBytes,
       log: this.#log,

@@ -29,7 +29,7 @@ export function makeStatus(state: DaemonState, node: RunningNode | undefined, he
     self: selfStatus(node.netmap.self),
     peers: mesh.peers().map((peer) => peerStatus(peer, node)),
     registry: node.registryState(),
-    dataplane: { aead: tunnel.aead, offloads: [], mtu: settings.mtuBytes },
+    dataplane: { aead: tunnel.aead, offloads: tunnel.offloads, mtu: settings.mtuBytes },
     health,
   };
 }

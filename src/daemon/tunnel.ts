@@ -24,6 +24,8 @@ export interface TunnelOptions {
   /** See `DataPlaneOptions`. */
   readonly deviceFd: number;
   readonly way?: DataPlaneWay;
+  /** What the device leaves to be done, by the words of `status`. */
+  readonly deviceOffloads?: readonly string[];
   readonly mtuBytes: number;
   /** See `DataPlaneOptions.monitorFd`. */
   readonly monitorFd?: number;
@@ -43,12 +45,21 @@ export type TunnelEvent =
   | { readonly type: "echo-reply"; readonly slot: number; readonly packet: Uint8Array }
   | { readonly type: "failed"; readonly message: string };
 
+interface HandshakeBytes {
+  readonly txBytes: number;
+  readonly rxBytes: number;
+}
+
+const NO_HANDSHAKE_BYTES: HandshakeBytes = { txBytes: 0, rxBytes: 0 };
+
 export class Tunnel {
   readonly #options: TunnelOptions;
   readonly #log: Log;
   readonly #device: Device;
   readonly #plane: DataPlane;
   readonly #early = new EarlyInitiations();
+  /** Of handshake messages, by slot. */
+  readonly #handshakeBytes = new Map<number, HandshakeBytes>();
   #insidePrefixes: readonly IpPrefix[] = [];
   #timer: Timer | undefined;
   #timerAtMs = Number.POSITIVE_INFINITY;
@@ -81,8 +92,10 @@ export class Tunnel {
     return tunnel;
   }
 
-  get way(): DataPlaneWay {
-    return this.#options.way ?? "plain";
+  /** What is done in batches, by the words of `status`; empty for the plain way. */
+  get offloads(): readonly string[] {
+    const { way, deviceOffloads = [] } = this.#options;
+    return way === "fast" ? [...deviceOffloads, "udp-gso", "udp-gro"] : [];
   }
 
   get aead(): TransportCipherName {
@@ -98,8 +111,11 @@ export class Tunnel {
     return this.#device.snapshot();
   }
 
+  /** Bytes and packets of all messages of a peer, handshakes included. */
   traffic(slot: number): Traffic {
-    return this.#plane.traffic(slot);
+    const carried = this.#plane.traffic(slot);
+    const { txBytes, rxBytes } = this.#handshakeBytes.get(slot) ?? NO_HANDSHAKE_BYTES;
+    return { ...carried, txBytes: carried.txBytes + txBytes, rxBytes: carried.rxBytes + rxBytes };
   }
 
   /** When an authenticated packet of the peer last came, in milliseconds of the monotonic clock; 0 for never. */
@@ -186,7 +202,10 @@ export class Tunnel {
   #handleMessage(bytes: Uint8Array, source: Endpoint): void {
     if (this.#isInside(source.address)) return;
     const { unknownPeer } = this.#device.counters();
-    this.#run((nowMs) => this.#device.handleMessage(bytes, source, nowMs));
+    const actions = this.#run((nowMs) => this.#device.handleMessage(bytes, source, nowMs));
+    // Only an authentic message has consequences, and they name its peer.
+    const slot = actions.find((action) => "slot" in action)?.slot;
+    if (slot !== undefined) this.#countHandshake(slot, 0, bytes.length);
     if (this.#device.counters().unknownPeer > unknownPeer) this.#early.keep(bytes, source, boottimeMs());
   }
 
@@ -198,11 +217,18 @@ export class Tunnel {
   }
 
   /** Gives the device an input, does what it asks, and sets the timer to its next deadline. */
-  #run(input: (nowMs: number) => readonly Action[]): void {
-    if (this.#stopped) return;
+  #run(input: (nowMs: number) => readonly Action[]): readonly Action[] {
+    if (this.#stopped) return [];
     const nowMs = boottimeMs();
-    for (const action of input(nowMs)) this.#perform(action, nowMs);
+    const actions = input(nowMs);
+    for (const action of actions) this.#perform(action, nowMs);
     this.#setTimer(nowMs);
+    return actions;
+  }
+
+  #countHandshake(slot: number, txBytes: number, rxBytes: number): void {
+    const before = this.#handshakeBytes.get(slot) ?? NO_HANDSHAKE_BYTES;
+    this.#handshakeBytes.set(slot, { txBytes: before.txBytes + txBytes, rxBytes: before.rxBytes + rxBytes });
   }
 
   #perform(action: Action, nowMs: number): void {
@@ -216,6 +242,7 @@ export class Tunnel {
         break;
       case "remove-peer":
         plane.removePeer(action.slot);
+        this.#handshakeBytes.delete(action.slot);
         break;
       case "set-endpoint":
         plane.setEndpoint(action.slot, action.endpoint);
@@ -246,7 +273,11 @@ export class Tunnel {
     const choose = action.message === "initiation" ? this.#options.chooseEndpoints : undefined;
     const endpoints =
       choose && slot !== undefined ? choose(slot, endpoint, nowMs) : endpoint === undefined ? [] : [endpoint];
-    for (const each of endpoints) if (!this.#isInside(each.address)) this.#plane.send(bytes, each);
+    for (const each of endpoints) {
+      if (this.#isInside(each.address)) continue;
+      this.#plane.send(bytes, each);
+      if (slot !== undefined) this.#countHandshake(slot, bytes.length, 0);
+    }
   }
 
   #isInside(address: IpAddress): boolean {

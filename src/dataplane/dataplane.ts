@@ -113,8 +113,11 @@ export class DataPlane {
     this.#writer.setAllowedIp(prefix, slot);
   }
 
+  /** Erases the keys of `entry`: from here on the tables alone have them. */
   addSession(entry: SessionEntry): void {
     this.#writer.addSession(entry);
+    entry.sendKey.fill(0);
+    entry.receiveKey.fill(0);
   }
 
   useSession(slot: number, localIndex: number | undefined): void {
