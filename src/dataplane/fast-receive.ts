@@ -8,6 +8,7 @@ import {
   boottimeMs,
   closeFd,
   drainEventFd,
+  getSocketName,
   IPPROTO_UDP,
   MessageReceiver,
   POLLIN,
@@ -17,11 +18,11 @@ import {
   UDP_GRO,
   writeFd,
 } from "bun-ffi-tun";
-import { equalAddresses, unmapAddress } from "../base/ip.ts";
+import { unmapAddress } from "../base/ip.ts";
 import type { TransportCipher } from "../crypto/transport-cipher.ts";
 import { Coalescer } from "./coalesce.ts";
 import type { DataPlaneEvent, ReceiveCommand } from "./event.ts";
-import { PeerEndpoints } from "./peer-endpoints.ts";
+import { PeerSockaddrs } from "./peer-sockaddrs.ts";
 import { type ReceiveDevice, type ReceiveEvents, Receiver } from "./receive.ts";
 import { packetMemory } from "./segment-memory.ts";
 import type { SharedTables } from "./shared-tables.ts";
@@ -50,7 +51,7 @@ export function runFastReceive(options: FastReceiveOptions): void {
 class FastReceive implements ReceiveDevice, ReceiveEvents {
   readonly #options: FastReceiveOptions;
   readonly #receiver: Receiver;
-  readonly #endpoints: PeerEndpoints;
+  readonly #sockaddrs: PeerSockaddrs;
   readonly #messages = new MessageReceiver();
   readonly #run = allocateStable(RUN_BUFFER_LENGTH_BYTES);
   readonly #coalescer = new Coalescer(packetMemory(this.#run.bytes));
@@ -64,7 +65,7 @@ class FastReceive implements ReceiveDevice, ReceiveEvents {
 
   constructor(options: FastReceiveOptions) {
     this.#options = options;
-    this.#endpoints = new PeerEndpoints(options.tables);
+    this.#sockaddrs = new PeerSockaddrs(options.tables);
     this.#receiver = new Receiver(options.tables, options.cipher, this, this);
   }
 
@@ -137,14 +138,14 @@ class FastReceive implements ReceiveDevice, ReceiveEvents {
   authenticated(slot: number): void {
     if (slot === this.#comparedSlot) return;
     this.#comparedSlot = slot;
+    const known = this.#sockaddrs.get(slot);
+    const { version } = known;
+    if (known.isOf(this.#messages.source, this.#messages.sourceLengthBytes)) return;
+    if (this.#reportedVersions[slot] === version) return;
     const source = this.#messages.sourceEndpoint();
     if (!source) return;
-    const address = unmapAddress(source.address);
-    const { version, address: known, port } = this.#endpoints.get(slot);
-    if (port === source.port && equalAddresses(known, address)) return;
-    if (this.#reportedVersions[slot] === version) return;
     this.#reportedVersions[slot] = version;
-    this.#options.report({ type: "roamed", slot, address, port: source.port });
+    this.#options.report({ type: "roamed", slot, address: unmapAddress(source.address), port: source.port });
   }
 
   activity(slot: number): void {
@@ -175,7 +176,7 @@ class FastReceive implements ReceiveDevice, ReceiveEvents {
         this.#receiver.forgetSession(command.row);
         break;
       case "forget-peer":
-        this.#endpoints.forget(command.slot);
+        this.#sockaddrs.forget(command.slot);
         delete this.#reportedVersions[command.slot];
         break;
     }
@@ -186,6 +187,7 @@ class FastReceive implements ReceiveDevice, ReceiveEvents {
     if (fd < 0) return;
     this.#wireFd = fd;
     this.#wireIndex = this.#poll.add(this.#wireFd, POLLIN);
+    this.#sockaddrs.setSocketFamily(getSocketName(fd)?.address.length === 4 ? 4 : 6);
     try {
       setSocketOption(this.#wireFd, IPPROTO_UDP, UDP_GRO, 1);
     } catch (error) {

@@ -1,6 +1,6 @@
 /** A worker's copies of the peers' endpoints, as sockaddrs that the kernel reads, renewed when a peer's row moves. */
 
-import { allocateStable, encodeSockaddr, type StableMemory } from "bun-ffi-tun";
+import { allocateStable, encodeSockaddr, SOCKADDR_IN6_BYTES, type StableMemory } from "bun-ffi-tun";
 import { isIpv4 } from "../base/ip.ts";
 import { PeerEndpoints } from "./peer-endpoints.ts";
 import type { SharedTables } from "./shared-tables.ts";
@@ -10,6 +10,13 @@ const IPV4_MAPPED_PREFIX = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xf
 
 const SOCKADDR_ROOM_BYTES = 32;
 
+/** In sockaddr_in: family, port, address, then padding. */
+const ADDRESS_END_OFFSET = 8;
+/** In sockaddr_in6: family, port, flow label, address, zone. */
+const FLOW_LABEL_OFFSET = 4;
+const FLOW_LABEL_END_OFFSET = 8;
+const SCOPE_ID_OFFSET = 24;
+
 export class CachedSockaddr {
   version = -1;
   readonly memory: StableMemory = allocateStable(SOCKADDR_ROOM_BYTES);
@@ -17,6 +24,18 @@ export class CachedSockaddr {
   lengthBytes = 0;
   /** The kernel does not cut messages to this endpoint: they are sent one by one. */
   isSingle = false;
+
+  /** True for the sockaddr of the same address and port, whatever its flow label and zone. */
+  isOf(source: Uint8Array, lengthBytes: number): boolean {
+    if (lengthBytes !== this.lengthBytes) return false;
+    const { bytes } = this.memory;
+    const end = lengthBytes === SOCKADDR_IN6_BYTES ? SCOPE_ID_OFFSET : ADDRESS_END_OFFSET;
+    for (let i = 0; i < end; i++) {
+      const isFlowLabel = lengthBytes === SOCKADDR_IN6_BYTES && i >= FLOW_LABEL_OFFSET && i < FLOW_LABEL_END_OFFSET;
+      if (!isFlowLabel && bytes[i] !== source[i]) return false;
+    }
+    return true;
+  }
 }
 
 export class PeerSockaddrs {
