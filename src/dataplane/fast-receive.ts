@@ -43,12 +43,7 @@ export interface FastReceiveOptions {
   readonly report: (event: DataPlaneEvent) => void;
 }
 
-/** Runs until it is told to stop. */
-export function runFastReceive(options: FastReceiveOptions): void {
-  new FastReceive(options).run();
-}
-
-class FastReceive implements ReceiveDevice, ReceiveEvents {
+export class FastReceive implements ReceiveDevice, ReceiveEvents {
   readonly #options: FastReceiveOptions;
   readonly #receiver: Receiver;
   readonly #sockaddrs: PeerSockaddrs;
@@ -69,6 +64,7 @@ class FastReceive implements ReceiveDevice, ReceiveEvents {
     this.#receiver = new Receiver(options.tables, options.cipher, this, this);
   }
 
+  /** Until it is told to stop. */
   run(): void {
     const { wakeFd } = this.#options;
     const wake = this.#poll.add(wakeFd, POLLIN);
@@ -78,12 +74,13 @@ class FastReceive implements ReceiveDevice, ReceiveEvents {
         drainEventFd(wakeFd);
         if (!this.#handleCommands()) break;
       }
-      if (this.#wireFd >= 0 && this.#poll.revents(this.#wireIndex) !== 0) this.#receive();
+      if (this.#wireFd >= 0 && this.#poll.revents(this.#wireIndex) !== 0) this.takeMessages();
     }
     this.#closeWire();
   }
 
-  #receive(): void {
+  /** Carries what the wire has. */
+  takeMessages(): void {
     const { bytes, address } = this.#run;
     for (let i = 0; i < RECEIVES_A_TURN; i++) {
       const runBytes = this.#messages.receive(this.#wireFd, address, RUN_BUFFER_LENGTH_BYTES);
@@ -169,7 +166,7 @@ class FastReceive implements ReceiveDevice, ReceiveEvents {
   #handleCommand(command: Exclude<ReceiveCommand, { type: "stop" }>): void {
     switch (command.type) {
       case "wire":
-        this.#setWire(command.fd);
+        this.setWire(command.fd);
         this.#options.report({ type: "wire-taken" });
         break;
       case "forget-session":
@@ -182,7 +179,8 @@ class FastReceive implements ReceiveDevice, ReceiveEvents {
     }
   }
 
-  #setWire(fd: number): void {
+  /** Receives by this socket, which is this object's from here on; -1 for none. */
+  setWire(fd: number): void {
     this.#closeWire();
     if (fd < 0) return;
     this.#wireFd = fd;

@@ -46,12 +46,7 @@ export interface FastTransmitOptions {
   readonly report: (event: DataPlaneEvent) => void;
 }
 
-/** Runs until it is told to stop or the device is gone. */
-export function runFastTransmit(options: FastTransmitOptions): void {
-  new FastTransmit(options).run();
-}
-
-class FastTransmit implements TransmitWire {
+export class FastTransmit implements TransmitWire {
   readonly #options: FastTransmitOptions;
   readonly #transmitter: Transmitter;
   readonly #wire: RunSender;
@@ -84,6 +79,7 @@ class FastTransmit implements TransmitWire {
     };
   }
 
+  /** Until it is told to stop or the device is gone. */
   run(): void {
     const { deviceFd, wakeFd, monitorFd } = this.#options;
     const poll = new PollSet();
@@ -98,7 +94,7 @@ class FastTransmit implements TransmitWire {
       }
       if (monitor >= 0 && poll.revents(monitor) !== 0) this.#handleMonitor(monitorFd);
       const revents = poll.revents(device);
-      if ((revents & POLLIN) !== 0 && !this.#readDevice()) break;
+      if ((revents & POLLIN) !== 0 && !this.takePackets()) break;
       if ((revents & (POLLERR | POLLHUP | POLLNVAL)) !== 0 && (revents & POLLIN) === 0) {
         this.#options.report({ type: "device-gone" });
         break;
@@ -112,8 +108,8 @@ class FastTransmit implements TransmitWire {
     return this.#wire.sendMessage(slot, this.#scratch.address + offset, lengthBytes);
   }
 
-  /** False where the device is gone. */
-  #readDevice(): boolean {
+  /** Carries what the device has. False where it is gone. */
+  takePackets(): boolean {
     const { deviceFd, report } = this.#options;
     const nowMs = boottimeMs();
     for (let i = 0; i < READS_A_TURN; i++) {

@@ -6,11 +6,12 @@ import { loadTransportCipher } from "../crypto/load-transport-cipher.ts";
 import type { TransportCipherName } from "../crypto/transport-cipher.ts";
 import { withBatches } from "../crypto/transport-cipher-loop.ts";
 import type { DataPlaneEvent, ReceiveCommand, TransmitCommand } from "./event.ts";
-import { runFastReceive } from "./fast-receive.ts";
-import { runFastTransmit } from "./fast-transmit.ts";
+import { FastReceive } from "./fast-receive.ts";
+import { FastTransmit } from "./fast-transmit.ts";
 import { PlainReceive } from "./plain-receive.ts";
 import { runPlainTransmit } from "./plain-transmit.ts";
 import { SharedTables } from "./shared-tables.ts";
+import { warmUpReceive, warmUpTransmit } from "./warm-up.ts";
 
 /** Packets one at a time by Bun's sockets, or in batches by system calls; the latter wants a device with virtio headers. */
 export type DataPlaneWay = "plain" | "fast";
@@ -46,8 +47,13 @@ async function runTransmit(role: WorkerRole, report: (event: DataPlaneEvent) => 
     takeCommand: () => receiveMessageOnPort(role.port)?.message as TransmitCommand | undefined,
     report,
   };
-  if (role.way === "fast") runFastTransmit({ ...options, cipher: withBatches(cipher) });
-  else await runPlainTransmit({ ...options, cipher });
+  if (role.way === "fast") {
+    const batches = withBatches(cipher);
+    warmUpTransmit(batches);
+    new FastTransmit({ ...options, cipher: batches }).run();
+  } else {
+    await runPlainTransmit({ ...options, cipher });
+  }
   role.port.close();
 }
 
@@ -57,7 +63,8 @@ async function runReceive(role: WorkerRole, report: (event: DataPlaneEvent) => v
   if (role.way === "fast") {
     report({ type: "ready", aead: cipher.name });
     const takeCommand = () => receiveMessageOnPort(role.port)?.message as ReceiveCommand | undefined;
-    runFastReceive({ ...options, wakeFd: role.wakeFd, takeCommand });
+    warmUpReceive(withBatches(cipher));
+    new FastReceive({ ...options, wakeFd: role.wakeFd, takeCommand }).run();
     role.port.close();
     return;
   }

@@ -41,7 +41,7 @@ export default declareCommand({
     dataplane: {
       type: "enum",
       options: [...DATA_PLANE_CHOICES],
-      description: "carry packets one at a time, in batches, or as the machine can (auto)",
+      description: "auto, plain (packets one at a time) or fast (in batches)",
     },
     timeout: { type: "string", valueHint: "DURATION", description: "give up when it is not up by then" },
     detach: { type: "boolean", alias: "d", description: "return when it is up, and go on in the background" },

@@ -28,7 +28,7 @@ export default declareCommand({
     dataplane: {
       type: "enum",
       options: [...DATA_PLANE_CHOICES],
-      description: "carry packets one at a time, in batches, or as the machine can (auto)",
+      description: "auto, plain (packets one at a time) or fast (in batches)",
     },
     foreground: { type: "boolean", alias: "f", description: "stay in the foreground (WG_PROCESS_FOREGROUND=1)" },
   },
