@@ -72,7 +72,10 @@ export async function startDetached(options: DetachOptions): Promise<number> {
     else options.log(report.line, report.type === "log" ? report.level : "error");
     if (report.type === "failed") return report.status;
   }
-  throw new MinitailError("internal", `the background process ended with status ${await ended}, without a word`);
+  const status = await ended;
+  if (status !== EXIT_DONE) throw new MinitailError("internal", `the background process ended with status ${status}`);
+  options.log("stopped before it was up", "info");
+  return EXIT_DONE;
 }
 
 /** The copy's side: until it is ready, or has failed, somebody waits for what it says. */

@@ -49,6 +49,7 @@ export class Coalescer {
   readonly #head = new Int32Array(MAXIMUM_HEADER_BYTES / 4);
   #savedKind = NOTHING;
   #writeBytes = 0;
+  #isJoined = false;
 
   constructor(memory: PacketMemory) {
     this.#memory = memory;
@@ -63,6 +64,11 @@ export class Coalescer {
   /** Length of what `finish` made ready, with its virtio header. */
   get writeBytes(): number {
     return this.#writeBytes;
+  }
+
+  /** What `finish` made ready is several packets in one. */
+  get isJoined(): boolean {
+    return this.#isJoined;
   }
 
   /**
@@ -135,6 +141,7 @@ export class Coalescer {
     const writeOffset = this.#start - VIRTIO_NET_HEADER_LENGTH_BYTES;
     encodeVirtioNetHeader(virtio, this.#memory.bytes, writeOffset);
     this.#writeBytes = this.#end - writeOffset;
+    this.#isJoined = isJoined;
     this.#isHolding = false;
     return writeOffset;
   }

@@ -8,6 +8,7 @@ import {
   boottimeMs,
   closeFd,
   drainEventFd,
+  ERRNO,
   getSocketName,
   IPPROTO_UDP,
   MessageReceiver,
@@ -53,6 +54,7 @@ export class FastReceive implements ReceiveDevice, ReceiveEvents {
   readonly #poll = new PollSet();
   /** The version of each peer's row of which a move was reported: one that sends from two places is reported once. */
   readonly #reportedVersions: (number | undefined)[] = [];
+  #mayJoin = true;
   #wireFd = -1;
   #wireIndex = -1;
   /** The peer whose source was compared for the run at hand; a run has one source. */
@@ -105,16 +107,21 @@ export class FastReceive implements ReceiveDevice, ReceiveEvents {
   }
 
   write(_buffer: Uint8Array, _offset: number, lengthBytes: number): boolean {
-    if (this.#coalescer.consider(lengthBytes, false)) return true;
-    const written = this.#writeHeld();
-    this.#coalescer.consider(lengthBytes, false);
-    return written;
+    let isWritten = true;
+    if (!this.#coalescer.consider(lengthBytes, false)) {
+      isWritten = this.#writeHeld();
+      this.#coalescer.consider(lengthBytes, false);
+    }
+    return this.#mayJoin ? isWritten : this.#writeHeld();
   }
 
+  /** A device that refuses joined packets gets them one by one from then on: some kernels refuse what others take. */
   #writeHeld(): boolean {
     const offset = this.#coalescer.finish();
-    const { writeBytes } = this.#coalescer;
-    return writeFd(this.#options.deviceFd, this.#run.address + offset, writeBytes) === writeBytes;
+    const { writeBytes, isJoined } = this.#coalescer;
+    const written = writeFd(this.#options.deviceFd, this.#run.address + offset, writeBytes);
+    if (isJoined && written < 0 && written !== -ERRNO.EAGAIN) this.#mayJoin = false;
+    return written === writeBytes;
   }
 
   message(buffer: Uint8Array, offset: number, lengthBytes: number): void {

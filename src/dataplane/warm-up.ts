@@ -17,7 +17,7 @@ import { TableWriter } from "./table-writer.ts";
 import { HEADROOM_BYTES, PACKET_BUFFER_LENGTH_BYTES, Transmitter } from "./transmit.ts";
 
 /** With fewer the packets after it are still slower; more change nothing that can be measured. */
-const WARM_UP_PACKETS = 1500;
+const WARM_UP_PACKETS = 1000;
 
 /** So many at a time, as they come when there is much to do. */
 const PACKETS_A_TURN = 4;

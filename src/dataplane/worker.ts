@@ -3,7 +3,7 @@
 import { type MessagePort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { errorMessage } from "../base/errors.ts";
 import { loadTransportCipher } from "../crypto/load-transport-cipher.ts";
-import type { TransportCipherName } from "../crypto/transport-cipher.ts";
+import type { TransportCipher, TransportCipherName } from "../crypto/transport-cipher.ts";
 import { withBatches } from "../crypto/transport-cipher-loop.ts";
 import type { DataPlaneEvent, ReceiveCommand, TransmitCommand } from "./event.ts";
 import { FastReceive } from "./fast-receive.ts";
@@ -37,39 +37,40 @@ export function runWorker(): void {
 }
 
 async function runTransmit(role: WorkerRole, report: (event: DataPlaneEvent) => void): Promise<void> {
-  const cipher = loadTransportCipher(role.cipher === undefined ? {} : { prefer: role.cipher });
-  report({ type: "ready", aead: cipher.name });
+  const cipher = withBatches(loadCipher(role));
   const options = {
     tables: new SharedTables(role.memory),
+    cipher,
     deviceFd: role.deviceFd,
     wakeFd: role.wakeFd,
     monitorFd: role.monitorFd,
     takeCommand: () => receiveMessageOnPort(role.port)?.message as TransmitCommand | undefined,
     report,
   };
-  if (role.way === "fast") {
-    const batches = withBatches(cipher);
-    warmUpTransmit(batches);
-    new FastTransmit({ ...options, cipher: batches }).run();
-  } else {
-    await runPlainTransmit({ ...options, cipher });
-  }
+  if (role.way === "fast") warmUpTransmit(cipher);
+  report({ type: "ready", aead: cipher.name });
+  if (role.way === "fast") new FastTransmit(options).run();
+  else await runPlainTransmit(options);
   role.port.close();
 }
 
 async function runReceive(role: WorkerRole, report: (event: DataPlaneEvent) => void): Promise<void> {
-  const cipher = loadTransportCipher(role.cipher === undefined ? {} : { prefer: role.cipher });
+  const cipher = withBatches(loadCipher(role));
   const options = { tables: new SharedTables(role.memory), cipher, deviceFd: role.deviceFd, report };
-  if (role.way === "fast") {
+  if (role.way === "plain") {
+    receivePlainly(role, new PlainReceive(options), report);
     report({ type: "ready", aead: cipher.name });
-    const takeCommand = () => receiveMessageOnPort(role.port)?.message as ReceiveCommand | undefined;
-    warmUpReceive(withBatches(cipher));
-    new FastReceive({ ...options, wakeFd: role.wakeFd, takeCommand }).run();
-    role.port.close();
     return;
   }
-  const receive = new PlainReceive(options);
-  // Commands are taken in order, each after the one before is done.
+  warmUpReceive(cipher);
+  report({ type: "ready", aead: cipher.name });
+  const takeCommand = () => receiveMessageOnPort(role.port)?.message as ReceiveCommand | undefined;
+  new FastReceive({ ...options, wakeFd: role.wakeFd, takeCommand }).run();
+  role.port.close();
+}
+
+/** Commands are taken in order, each after the one before is done. */
+function receivePlainly(role: WorkerRole, receive: PlainReceive, report: (event: DataPlaneEvent) => void): void {
   let last: Promise<void> = Promise.resolve();
   role.port.on("message", (command: ReceiveCommand) => {
     last = last.then(async () => {
@@ -79,5 +80,8 @@ async function runReceive(role: WorkerRole, report: (event: DataPlaneEvent) => v
     });
     last.catch((error: unknown) => report({ type: "failed", message: errorMessage(error) }));
   });
-  report({ type: "ready", aead: cipher.name });
+}
+
+function loadCipher(role: WorkerRole): TransportCipher {
+  return loadTransportCipher(role.cipher === undefined ? {} : { prefer: role.cipher });
 }

@@ -1,7 +1,16 @@
 /** The workers themselves: two data planes in this process, socketpairs for devices, UDP on loopback. */
 
 import { afterEach, describe, expect, test } from "bun:test";
-import { allocateStable, closeFd, createSocketPair, readFd, writeFd } from "bun-ffi-tun";
+import {
+  allocateStable,
+  closeFd,
+  createSocketPair,
+  readFd,
+  SO_SNDBUF,
+  SOL_SOCKET,
+  setSocketOption,
+  writeFd,
+} from "bun-ffi-tun";
 import { concatBytes } from "../../src/base/bytes.ts";
 import { parseAddress, parsePrefix } from "../../src/base/ip.ts";
 import type { TransportCipherName } from "../../src/crypto/transport-cipher.ts";
@@ -10,7 +19,12 @@ import { DataPlane } from "../../src/dataplane/dataplane.ts";
 import type { DataPlaneEvent } from "../../src/dataplane/event.ts";
 import type { DataPlaneWay } from "../../src/dataplane/worker.ts";
 import { encodeEchoRequest } from "../../src/wire/icmp.ts";
-import { VIRTIO_NET_HEADER_LENGTH_BYTES } from "../../src/wire/virtio-net.ts";
+import {
+  createVirtioNetHeader,
+  encodeVirtioNetHeader,
+  VIRTIO_NET_HEADER_LENGTH_BYTES,
+} from "../../src/wire/virtio-net.ts";
+import { buildPacket } from "../naive/transport-packet.ts";
 
 const cleanUps: (() => unknown)[] = [];
 afterEach(async () => {
@@ -32,6 +46,9 @@ interface Node {
   readonly plane: DataPlane;
   readonly wire: UdpWire;
   readonly events: DataPlaneEvent[];
+  readonly deviceFd: number;
+  /** With a virtio header of its own. */
+  writeRaw(bytes: Uint8Array): void;
   write(packet: Uint8Array): void;
   read(): Uint8Array | undefined;
 }
@@ -47,7 +64,7 @@ async function startNode(way: DataPlaneWay, cipher?: TransportCipherName): Promi
     onEvent: (event) => events.push(event),
     ...(cipher === undefined ? {} : { cipher }),
   });
-  plane.setWire(wire.fd);
+  await plane.setWire(wire.fd);
   const memory = allocateStable(65_536);
   const headerBytes = way === "fast" ? VIRTIO_NET_HEADER_LENGTH_BYTES : 0;
   cleanUps.push(async () => {
@@ -56,14 +73,14 @@ async function startNode(way: DataPlaneWay, cipher?: TransportCipherName): Promi
     closeFd(deviceFd);
     closeFd(outsideFd);
   });
+  const writeRaw = (bytes: Uint8Array) => void expect(writeFd(outsideFd, bytes, bytes.length)).toBe(bytes.length);
   return {
     plane,
     wire,
     events,
-    write: (packet) => {
-      const written = concatBytes(new Uint8Array(headerBytes), packet);
-      expect(writeFd(outsideFd, written, written.length)).toBe(written.length);
-    },
+    deviceFd,
+    writeRaw,
+    write: (packet) => writeRaw(concatBytes(new Uint8Array(headerBytes), packet)),
     read: () => {
       const lengthBytes = readFd(outsideFd, memory.address, 65_536);
       return lengthBytes > headerBytes ? memory.bytes.slice(headerBytes, lengthBytes) : undefined;
@@ -233,3 +250,67 @@ describe.each(["plain", "fast"] as const)("the workers, the %s way", (way) => {
     expect(a.events).toEqual([]);
   });
 });
+
+test("the fast way cuts what the device hands over, joins it at the other end, and goes on where that end refuses it", async () => {
+  const a = await startNode("fast");
+  const b = await startNode("fast");
+  connect(a, b, 4, true);
+  connect(b, a, 4, false);
+  const payload = Uint8Array.from({ length: 8000 }, (_, i) => i);
+  const large = (sequence: number) => {
+    const packet = buildPacket(
+      {
+        version: 4,
+        source: parseAddress("10.0.0.1")!,
+        destination: parseAddress("10.0.0.2")!,
+        trafficClass: 0,
+        hopLimit: 64,
+        flowLabel: 0,
+        fragment: 0x4000,
+        identification: 0,
+        ipOptions: new Uint8Array(0),
+        extensionHeaders: [],
+        sourcePort: 1,
+        destinationPort: 2,
+        tcp: {
+          sequence,
+          acknowledgement: 1,
+          reserved: 0,
+          flags: 0x10,
+          window: 1,
+          urgentPointer: 0,
+          options: new Uint8Array(0),
+        },
+        payload,
+      },
+      "pseudo-header",
+    );
+    const header = createVirtioNetHeader();
+    Object.assign(header, {
+      flags: 1,
+      gsoType: 1,
+      headerLengthBytes: 40,
+      gsoSizeBytes: 1000,
+      checksumStart: 20,
+      checksumOffset: 16,
+    });
+    const written = new Uint8Array(VIRTIO_NET_HEADER_LENGTH_BYTES + packet.length);
+    encodeVirtioNetHeader(header, written, 0);
+    written.set(packet, VIRTIO_NET_HEADER_LENGTH_BYTES);
+    return written;
+  };
+  a.writeRaw(large(1));
+  const joined = await eventually("the joined packet", () => b.read());
+  expect(joined.length).toBe(40 + payload.length);
+  expect(joined.slice(40)).toEqual(payload);
+  // Room for a few packets and not for eight.
+  setSocketOption(b.deviceFd, SOL_SOCKET, SO_SNDBUF, 2048);
+  let single: Uint8Array | undefined;
+  for (let sequence = 8001; !single; sequence += 8000) {
+    expect(sequence).toBeLessThan(20 * 8000);
+    a.writeRaw(large(sequence));
+    single = await eventually("a packet by itself", () => b.read()).catch(() => undefined);
+  }
+  expect(single.length).toBe(40 + 1000);
+  expect(single.slice(40)).toEqual(payload.slice(0, 1000));
+}, 60_000);
