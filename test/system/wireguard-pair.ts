@@ -74,6 +74,11 @@ export async function startPair(lab: Lab, options: PairOptions): Promise<[Wiregu
   const [a, b] = ends as [WireguardEnd, WireguardEnd];
   await configure(a, b, { presharedKey, knowsEndpoint: true });
   await configure(b, a, { presharedKey, knowsEndpoint: false });
+  // The socket comes a moment after the interface is up; what arrives before is lost, and sent again in five seconds.
+  for (const { host } of [a, b]) {
+    const isBound = async () => (await host.output(["ss", "-Huln"])).includes(`:${PORT} `);
+    await eventually(`${host.name} to listen`, isBound, START_LIMIT_MS);
+  }
   return [a, b];
 }
 
