@@ -44,6 +44,9 @@ import { serveWgSocket } from "./wg-socket.ts";
 /** Addresses and links often change several at a time. */
 const NETWORK_SETTLES_MS = 250;
 
+/** How long `up` waits for its record to be written. */
+const PUBLISHING_LIMIT_MS = 1000;
+
 const JOURNAL_FILE = "journal.json";
 
 export interface DaemonOptions {
@@ -196,8 +199,8 @@ export class Daemon implements LocalApi {
         if (changed) mesh.setNetmap(changed);
       }),
     );
-    // The registry may be long in answering that it is not there, and the node runs without it.
-    this.#publishEndpoints(node);
+    // Who is told that this machine is up may reach it at once. A registry that does not answer is not waited for long.
+    await Promise.race([this.#publishEndpoints(node), Bun.sleep(PUBLISHING_LIMIT_MS)]);
     tailnet.start();
   }
 
@@ -242,11 +245,15 @@ export class Daemon implements LocalApi {
     const { tunnel, settings } = node.parts;
     const link = linkState(settings.interfaceName);
     if (link) tunnel.setMtu(link.mtuBytes);
-    this.#publishEndpoints(node);
+    void this.#publishEndpoints(node);
   }
 
-  #publishEndpoints(node: RunningNode): void {
-    publishEndpoints(node).catch((error: unknown) => this.#log.warn(`publishing endpoints: ${errorMessage(error)}`));
+  async #publishEndpoints(node: RunningNode): Promise<void> {
+    try {
+      await publishEndpoints(node);
+    } catch (error) {
+      this.#log.warn(`publishing endpoints: ${errorMessage(error)}`);
+    }
   }
 
   /** Takes back all that was begun, and goes on where one thing can't be. */

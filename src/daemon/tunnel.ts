@@ -104,7 +104,9 @@ export class Tunnel {
 
   configure(change: DeviceConfiguration): void {
     this.#run((nowMs) => this.#device.configure(change, nowMs));
-    if (change.peers) this.#hearEarlyInitiations();
+    if (!change.peers) return;
+    this.#hearEarlyInitiations();
+    this.#plane.retryStrays();
   }
 
   snapshot(): DeviceSnapshot {

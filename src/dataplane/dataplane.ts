@@ -138,6 +138,11 @@ export class DataPlane {
     this.#transmit.tell({ type: "drop-queue", slot });
   }
 
+  /** Packets that were for nobody a moment ago are tried once more. */
+  retryStrays(): void {
+    this.#transmit.tell({ type: "retry-strays" });
+  }
+
   activity(slot: number): ActivityEntry {
     return this.#writer.activity(slot);
   }

@@ -34,6 +34,8 @@ export type TransmitCommand =
   | { readonly type: "packet"; readonly bytes: Uint8Array }
   | { readonly type: "flush"; readonly slot: number; readonly keepaliveIfEmpty: boolean }
   | { readonly type: "drop-queue"; readonly slot: number }
+  /** Packets that were for nobody may have a peer now. */
+  | { readonly type: "retry-strays" }
   | { readonly type: "forget-session"; readonly row: number }
   | { readonly type: "forget-peer"; readonly slot: number }
   | { readonly type: "stop" };

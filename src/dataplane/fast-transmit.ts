@@ -139,7 +139,11 @@ export class FastTransmit implements TransmitWire {
       return;
     }
     const slot = this.#transmitter.findPeer(bytes, PACKET_OFFSET);
-    if (slot < 0) return;
+    if (slot < 0) {
+      segmenter.prepare(0);
+      this.#transmitter.keepStray(bytes, PACKET_OFFSET, segmenter.segmentLength(0), nowMs);
+      return;
+    }
     const session = this.#transmitter.sessionOf(slot, nowMs);
     if (session && count > 1) {
       this.#sendSegments(slot, session, count, nowMs);
@@ -235,6 +239,9 @@ export class FastTransmit implements TransmitWire {
         break;
       case "drop-queue":
         transmitter.dropQueue(command.slot);
+        break;
+      case "retry-strays":
+        transmitter.retryStrays(boottimeMs());
         break;
       case "forget-session":
         transmitter.forgetSession(command.row);

@@ -148,6 +148,9 @@ class PlainTransmit implements TransmitWire {
       case "drop-queue":
         this.#transmitter.dropQueue(command.slot);
         break;
+      case "retry-strays":
+        this.#transmitter.retryStrays(boottimeMs());
+        break;
       case "forget-session":
         this.#transmitter.forgetSession(command.row);
         break;

@@ -19,6 +19,7 @@ import { HeaderCounter, HeaderWord, PeerNumber, PeerWord } from "./layout.ts";
 import { type CachedSession, SessionCache } from "./session-cache.ts";
 import { peerNumbers, peerWords, type SharedTables } from "./shared-tables.ts";
 import { Staging } from "./staging.ts";
+import { Strays } from "./strays.ts";
 
 /** Room that a packet needs before and behind it in its buffer, to become a message in place. */
 export const HEADROOM_BYTES = TRANSPORT_HEADER_LENGTH_BYTES;
@@ -55,6 +56,7 @@ export class Transmitter {
   readonly #allowedIps: AllowedIpsReader;
   readonly #sessions: SessionCache;
   readonly #staging = new Staging();
+  readonly #strays = new Strays();
   readonly #askedAtMs = new Map<number, number>();
   /** Holds a packet that is sealed later than it came. */
   readonly #scratch: Uint8Array;
@@ -87,7 +89,25 @@ export class Transmitter {
       return;
     }
     const slot = this.findPeer(buffer, offset);
-    if (slot < 0) return;
+    if (slot < 0) this.keepStray(buffer, offset, packetBytes, nowMs);
+    else this.#sendOrStage(slot, buffer, offset, packetBytes, nowMs);
+  }
+
+  /** Keeps a packet that no peer is for, for a moment. */
+  keepStray(buffer: Uint8Array, offset: number, packetBytes: number, nowMs: number): void {
+    this.#strays.keep(buffer, offset, packetBytes, nowMs);
+  }
+
+  /** There are new peers, or old ones have new addresses: packets that were for nobody are tried once more. */
+  retryStrays(nowMs: number): void {
+    for (const packet of this.#strays.take(nowMs)) {
+      this.#scratch.set(packet, HEADROOM_BYTES);
+      const slot = this.findPeer(this.#scratch, HEADROOM_BYTES);
+      if (slot >= 0) this.#sendOrStage(slot, this.#scratch, HEADROOM_BYTES, packet.length, nowMs);
+    }
+  }
+
+  #sendOrStage(slot: number, buffer: Uint8Array, offset: number, packetBytes: number, nowMs: number): void {
     const session = this.sessionOf(slot, nowMs);
     if (session) this.#seal(slot, session, buffer, offset, packetBytes, nowMs);
     else this.stage(slot, buffer, offset, packetBytes, nowMs);

@@ -191,6 +191,23 @@ describe("transmit and receive", () => {
     expect(b.delivered.map((delivered) => delivered.length)).toEqual([48, 49, 50]);
   });
 
+  test("a packet for nobody finds a peer that comes within a second, and no later", () => {
+    const { a, b } = makePair();
+    a.give(packet(A, "10.0.0.7", 20), 1000);
+    a.give(packet(A, "10.0.0.7", 21), 1900);
+    a.give(packet(A, "10.0.0.8", 22), 1900);
+    a.addPeer(1, "10.0.0.7/32", parseEndpoint("192.0.2.7:7")!);
+    a.transmitter.retryStrays(2000);
+    expect(a.events).toEqual([["handshake-wanted", 1]]);
+    a.addSession(1, 7, 9, "initiator", 2000);
+    a.transmitter.flush(1, true, 2001);
+    expect(a.sent).toHaveLength(1);
+    a.addPeer(2, "10.0.0.8/32", parseEndpoint("192.0.2.8:8")!);
+    a.transmitter.retryStrays(2002);
+    expect(a.events.filter(([name]) => name === "handshake-wanted")).toHaveLength(1);
+    expect(b.sent).toEqual([]);
+  });
+
   test("a keepalive confirms a session and is no packet for the device", () => {
     const { a, b } = makeConnectedPair();
     a.transmitter.flush(0, true, 1001);

@@ -38,10 +38,14 @@ export const PORT = 51820;
 
 /** Starts the program in the foreground; the interface and its socket are there when this returns. */
 export async function startWireguard(host: Host, program: WireguardProgram): Promise<HostProcess> {
-  const running = host.spawn([...COMMANDS[program], INTERFACE], { env: { LOG_LEVEL: "verbose" } });
+  let running = host.spawn([...COMMANDS[program], INTERFACE], { env: { LOG_LEVEL: "verbose" } });
   const hung = await eventually(
     `wg to show what ${program} made`,
     async () => {
+      if (running.exit && program === "wireguard-go") {
+        // That of 2022 ends by itself now and then, right after its start and without a word.
+        running = host.spawn([...COMMANDS[program], INTERFACE], { env: { LOG_LEVEL: "verbose" } });
+      }
       if (running.exit) throw new Error(`it ended: ${running.stderr}`);
       const showing = host.spawn(["wg", "show", INTERFACE]);
       try {
