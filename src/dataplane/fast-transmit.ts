@@ -3,28 +3,18 @@
  * handed to the kernel by one sendmsg. Packets that come one by one go out together as well.
  */
 
-import {
-  allocateStable,
-  boottimeMs,
-  drainEventFd,
-  ERRNO,
-  POLLERR,
-  POLLHUP,
-  POLLIN,
-  POLLNVAL,
-  PollSet,
-  readFd,
-} from "bun-ffi-tun";
+import { allocateStable, boottimeMs, ERRNO, readFd } from "bun-ffi-tun";
 import type { SealRun, TransportCipherBatch } from "../crypto/transport-cipher-batch.ts";
 import { RUN_HEADER_BYTES, RUN_OVERHEAD_BYTES } from "../crypto/transport-cipher-batch.ts";
 import { createVirtioNetHeader, decodeVirtioNetHeader, VIRTIO_NET_HEADER_LENGTH_BYTES } from "../wire/virtio-net.ts";
-import type { DataPlaneEvent, TransmitCommand } from "./event.ts";
+import type { DataPlaneEvent } from "./event.ts";
 import { MAXIMUM_RUN_BYTES, MAXIMUM_RUN_MESSAGES, RunSender } from "./run-sender.ts";
 import { Segmenter } from "./segment.ts";
 import { packetMemory } from "./segment-memory.ts";
 import type { CachedSession } from "./session-cache.ts";
 import type { SharedTables } from "./shared-tables.ts";
 import { MAXIMUM_PACKET_BYTES, PACKET_BUFFER_LENGTH_BYTES, Transmitter, type TransmitWire } from "./transmit.ts";
+import type { TransmitWay } from "./transmit-loop.ts";
 
 /** Reads of the device before commands are looked at again. */
 const READS_A_TURN = 64;
@@ -38,23 +28,17 @@ export interface FastTransmitOptions {
   readonly cipher: TransportCipherBatch;
   /** A TUN with a virtio header. */
   readonly deviceFd: number;
-  /** Readable when a command waits. */
-  readonly wakeFd: number;
-  /** A netlink socket that is readable when links, addresses or routes change; -1 for none. */
-  readonly monitorFd: number;
-  readonly takeCommand: () => TransmitCommand | undefined;
   readonly report: (event: DataPlaneEvent) => void;
 }
 
-export class FastTransmit implements TransmitWire {
+export class FastTransmit implements TransmitWay, TransmitWire {
+  readonly transmitter: Transmitter;
   readonly #options: FastTransmitOptions;
-  readonly #transmitter: Transmitter;
   readonly #wire: RunSender;
   readonly #read = allocateStable(READ_OFFSET + PACKET_BUFFER_LENGTH_BYTES);
   readonly #virtio = createVirtioNetHeader();
   readonly #segmenter = new Segmenter(packetMemory(this.#read.bytes));
   readonly #scratch = allocateStable(PACKET_BUFFER_LENGTH_BYTES);
-  readonly #drained = allocateStable(65_536);
   readonly #run: SealRun;
 
   constructor(options: FastTransmitOptions) {
@@ -64,7 +48,7 @@ export class FastTransmit implements TransmitWire {
       handshakeWanted: (slot: number) => options.report({ type: "handshake-wanted", slot }),
       activity: (slot: number) => options.report({ type: "activity", slot }),
     };
-    this.#transmitter = new Transmitter(options.tables, options.cipher, this, events, this.#scratch.bytes);
+    this.transmitter = new Transmitter(options.tables, options.cipher, this, events, this.#scratch.bytes);
     this.#run = {
       receiverIndex: 0,
       counter: 0,
@@ -79,47 +63,19 @@ export class FastTransmit implements TransmitWire {
     };
   }
 
-  /** Until it is told to stop or the device is gone. */
-  run(): void {
-    const { deviceFd, wakeFd, monitorFd } = this.#options;
-    const poll = new PollSet();
-    const device = poll.add(deviceFd, POLLIN);
-    const wake = poll.add(wakeFd, POLLIN);
-    const monitor = monitorFd < 0 ? -1 : poll.add(monitorFd, POLLIN);
-    for (;;) {
-      poll.wait(-1);
-      if (poll.revents(wake) !== 0) {
-        drainEventFd(wakeFd);
-        if (!this.#handleCommands()) break;
-      }
-      if (monitor >= 0 && poll.revents(monitor) !== 0) this.#handleMonitor(monitorFd);
-      const revents = poll.revents(device);
-      if ((revents & POLLIN) !== 0 && !this.takePackets()) break;
-      if ((revents & (POLLERR | POLLHUP | POLLNVAL)) !== 0 && (revents & POLLIN) === 0) {
-        this.#options.report({ type: "device-gone" });
-        break;
-      }
-    }
-    this.#wire.setWire(-1);
-  }
-
   /** A message that the transmitter made by itself: a keepalive, or one that waited. It lies in the scratch buffer. */
   send(slot: number, _buffer: Uint8Array, offset: number, lengthBytes: number): boolean {
     return this.#wire.sendMessage(slot, this.#scratch.address + offset, lengthBytes);
   }
 
-  /** Carries what the device has. False where it is gone. */
   takePackets(): boolean {
-    const { deviceFd, report } = this.#options;
+    const { deviceFd } = this.#options;
     const nowMs = boottimeMs();
     for (let i = 0; i < READS_A_TURN; i++) {
       const roomBytes = VIRTIO_NET_HEADER_LENGTH_BYTES + MAXIMUM_PACKET_BYTES;
       const readBytes = readFd(deviceFd, this.#read.address + READ_OFFSET, roomBytes);
       if (readBytes === -ERRNO.EAGAIN) break;
-      if (readBytes <= 0) {
-        report({ type: "device-gone" });
-        return false;
-      }
+      if (readBytes <= 0) return false;
       if (readBytes > VIRTIO_NET_HEADER_LENGTH_BYTES) {
         decodeVirtioNetHeader(this.#read.bytes, READ_OFFSET, this.#virtio);
         this.#handlePacket(readBytes - VIRTIO_NET_HEADER_LENGTH_BYTES, nowMs);
@@ -127,6 +83,25 @@ export class FastTransmit implements TransmitWire {
     }
     this.#wire.flush();
     return true;
+  }
+
+  takePacket(packet: Uint8Array): void {
+    this.#read.bytes.set(packet, PACKET_OFFSET);
+    Object.assign(this.#virtio, createVirtioNetHeader());
+    this.#handlePacket(packet.length, boottimeMs());
+    this.#wire.flush();
+  }
+
+  sendDirect(bytes: Uint8Array, address: Uint8Array, port: number): void {
+    this.#wire.sendDirect(bytes, address, port);
+  }
+
+  setWire(fd: number): void {
+    this.#wire.setWire(fd);
+  }
+
+  forgetPeer(slot: number): void {
+    this.#wire.forgetPeer(slot);
   }
 
   /** The packet behind the virtio header, which says what is to be done to it. */
@@ -138,13 +113,13 @@ export class FastTransmit implements TransmitWire {
       this.#options.tables.count("txMalformed");
       return;
     }
-    const slot = this.#transmitter.findPeer(bytes, PACKET_OFFSET);
+    const slot = this.transmitter.findPeer(bytes, PACKET_OFFSET);
     if (slot < 0) {
       segmenter.prepare(0);
-      this.#transmitter.keepStray(bytes, PACKET_OFFSET, segmenter.segmentLength(0), nowMs);
+      this.transmitter.keepStray(bytes, PACKET_OFFSET, segmenter.segmentLength(0), nowMs);
       return;
     }
-    const session = this.#transmitter.sessionOf(slot, nowMs);
+    const session = this.transmitter.sessionOf(slot, nowMs);
     if (session && count > 1) {
       this.#sendSegments(slot, session, count, nowMs);
       return;
@@ -154,14 +129,14 @@ export class FastTransmit implements TransmitWire {
       const offset = segmenter.segmentOffset(i);
       const lengthBytes = segmenter.segmentLength(i);
       if (session) this.#sendSingle(slot, session, offset, lengthBytes, nowMs);
-      else this.#transmitter.stage(slot, bytes, offset, lengthBytes, nowMs);
+      else this.transmitter.stage(slot, bytes, offset, lengthBytes, nowMs);
     }
   }
 
   /** Seals the packet behind those that wait for the same peer. */
   #sendSingle(slot: number, session: CachedSession, offset: number, packetBytes: number, nowMs: number): void {
     const run = this.#run;
-    const strideBytes = RUN_OVERHEAD_BYTES + this.#transmitter.paddedLength(packetBytes);
+    const strideBytes = RUN_OVERHEAD_BYTES + this.transmitter.paddedLength(packetBytes);
     run.messagesOffset = this.#wire.place(slot, strideBytes);
     run.receiverIndex = session.remoteIndex;
     run.counter = session.sendCounter++;
@@ -171,19 +146,19 @@ export class FastTransmit implements TransmitWire {
     run.payloadBytes = packetBytes;
     run.segmentBytes = packetBytes;
     this.#wire.add(this.#options.cipher.sealMany(session.row, run));
-    this.#transmitter.noteSent(slot, session, 1, strideBytes, true, nowMs);
+    this.transmitter.noteSent(slot, session, 1, strideBytes, true, nowMs);
   }
 
   /** In runs of as many messages as the kernel cuts at once. */
   #sendSegments(slot: number, session: CachedSession, count: number, nowMs: number): void {
     this.#wire.flush();
-    const strideBytes = RUN_OVERHEAD_BYTES + this.#transmitter.paddedLength(this.#segmenter.segmentLength(0));
+    const strideBytes = RUN_OVERHEAD_BYTES + this.transmitter.paddedLength(this.#segmenter.segmentLength(0));
     const mostMessages = Math.max(1, Math.min(MAXIMUM_RUN_MESSAGES, Math.floor(MAXIMUM_RUN_BYTES / strideBytes)));
     for (let first = 0; first < count; first += mostMessages) {
       const messages = Math.min(mostMessages, count - first);
       const sentBytes = this.#sealRun(session, first, messages, strideBytes);
       if (!this.#wire.sendRun(slot, sentBytes, strideBytes)) this.#options.tables.count("txWireRefused");
-      this.#transmitter.noteSent(slot, session, messages, sentBytes, true, nowMs);
+      this.transmitter.noteSent(slot, session, messages, sentBytes, true, nowMs);
     }
   }
 
@@ -205,56 +180,5 @@ export class FastTransmit implements TransmitWire {
     run.payloadBytes = (messages - 1) * run.segmentBytes + segmenter.segmentLength(first + messages - 1) - headerBytes;
     session.sendCounter += messages;
     return this.#options.cipher.sealMany(session.row, run);
-  }
-
-  /** False where one of them was to stop. */
-  #handleCommands(): boolean {
-    for (;;) {
-      const command = this.#options.takeCommand();
-      if (!command) return true;
-      if (command.type === "stop") return false;
-      this.#handleCommand(command);
-    }
-  }
-
-  #handleCommand(command: Exclude<TransmitCommand, { type: "stop" }>): void {
-    const transmitter = this.#transmitter;
-    switch (command.type) {
-      case "wire":
-        this.#wire.setWire(command.fd);
-        this.#options.report({ type: "wire-taken" });
-        break;
-      case "send":
-        this.#wire.sendDirect(command.bytes, command.address, command.port);
-        break;
-      case "packet":
-        if (command.bytes.length > MAXIMUM_PACKET_BYTES) break;
-        this.#read.bytes.set(command.bytes, PACKET_OFFSET);
-        Object.assign(this.#virtio, createVirtioNetHeader());
-        this.#handlePacket(command.bytes.length, boottimeMs());
-        this.#wire.flush();
-        break;
-      case "flush":
-        transmitter.flush(command.slot, command.keepaliveIfEmpty, boottimeMs());
-        break;
-      case "drop-queue":
-        transmitter.dropQueue(command.slot);
-        break;
-      case "retry-strays":
-        transmitter.retryStrays(boottimeMs());
-        break;
-      case "forget-session":
-        transmitter.forgetSession(command.row);
-        break;
-      case "forget-peer":
-        transmitter.forgetPeer(command.slot);
-        this.#wire.forgetPeer(command.slot);
-        break;
-    }
-  }
-
-  #handleMonitor(monitorFd: number): void {
-    while (readFd(monitorFd, this.#drained.address, this.#drained.bytes.length) > 0);
-    this.#options.report({ type: "network-changed" });
   }
 }

@@ -30,15 +30,8 @@ const MTU_BYTES = 1280;
 /** Carries packets out. The cipher has no key of its owner's yet. */
 export function warmUpTransmit(cipher: TransportCipherBatch): void {
   const [deviceFd, outsideFd] = createSocketPair("datagram");
-  const wakeFd = createEventFd();
   try {
-    const transmit = new FastTransmit({
-      ...idleOptions(wakeFd),
-      tables: makeTables(),
-      cipher,
-      deviceFd,
-      monitorFd: -1,
-    });
+    const transmit = new FastTransmit({ tables: makeTables(), cipher, deviceFd, report: () => {} });
     const packet = concatBytes(new Uint8Array(VIRTIO_NET_HEADER_LENGTH_BYTES), makePacket());
     for (let i = 0; i < WARM_UP_PACKETS; i += PACKETS_A_TURN) {
       for (let j = 0; j < PACKETS_A_TURN; j++) writeFd(outsideFd, packet, packet.length);
@@ -46,7 +39,7 @@ export function warmUpTransmit(cipher: TransportCipherBatch): void {
     }
   } finally {
     cipher.clearKey(LOCAL_INDEX);
-    for (const fd of [deviceFd, outsideFd, wakeFd]) closeFd(fd);
+    for (const fd of [deviceFd, outsideFd]) closeFd(fd);
   }
 }
 
@@ -57,7 +50,14 @@ export function warmUpReceive(cipher: TransportCipherBatch): void {
   const wakeFd = createEventFd();
   const tables = makeTables();
   try {
-    const receive = new FastReceive({ ...idleOptions(wakeFd), tables, cipher, deviceFd });
+    const receive = new FastReceive({
+      tables,
+      cipher,
+      deviceFd,
+      wakeFd,
+      takeCommand: () => undefined,
+      report: () => {},
+    });
     receive.setWire(wireFd);
     const sealed = makeSealer(cipher);
     const drained = allocateStable(PACKET_BUFFER_LENGTH_BYTES);
@@ -74,10 +74,6 @@ export function warmUpReceive(cipher: TransportCipherBatch): void {
     cipher.clearKey(LOCAL_INDEX);
     for (const fd of [deviceFd, outsideFd, otherWireFd, wakeFd]) closeFd(fd);
   }
-}
-
-function idleOptions(wakeFd: number) {
-  return { wakeFd, takeCommand: () => undefined, report: () => {} };
 }
 
 /** One peer with a session, whose both directions have the same key: what one worker seals the other opens. */

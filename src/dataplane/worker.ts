@@ -9,8 +9,9 @@ import type { DataPlaneEvent, ReceiveCommand, TransmitCommand } from "./event.ts
 import { FastReceive } from "./fast-receive.ts";
 import { FastTransmit } from "./fast-transmit.ts";
 import { PlainReceive } from "./plain-receive.ts";
-import { runPlainTransmit } from "./plain-transmit.ts";
+import { PlainTransmit } from "./plain-transmit.ts";
 import { SharedTables } from "./shared-tables.ts";
+import { runTransmitLoop } from "./transmit-loop.ts";
 import { warmUpReceive, warmUpTransmit } from "./warm-up.ts";
 
 /** Packets one at a time by Bun's sockets, or in batches by system calls; the latter wants a device with virtio headers. */
@@ -38,19 +39,13 @@ export function runWorker(): void {
 
 async function runTransmit(role: WorkerRole, report: (event: DataPlaneEvent) => void): Promise<void> {
   const cipher = withBatches(loadCipher(role));
-  const options = {
-    tables: new SharedTables(role.memory),
-    cipher,
-    deviceFd: role.deviceFd,
-    wakeFd: role.wakeFd,
-    monitorFd: role.monitorFd,
-    takeCommand: () => receiveMessageOnPort(role.port)?.message as TransmitCommand | undefined,
-    report,
-  };
+  const { deviceFd, wakeFd, monitorFd } = role;
+  const options = { tables: new SharedTables(role.memory), cipher, deviceFd, report };
   if (role.way === "fast") warmUpTransmit(cipher);
+  const way = role.way === "fast" ? new FastTransmit(options) : new PlainTransmit(options);
+  const takeCommand = () => receiveMessageOnPort(role.port)?.message as TransmitCommand | undefined;
   report({ type: "ready", aead: cipher.name });
-  if (role.way === "fast") new FastTransmit(options).run();
-  else await runPlainTransmit(options);
+  await runTransmitLoop(way, { deviceFd, wakeFd, monitorFd, takeCommand, report });
   role.port.close();
 }
 

@@ -1,0 +1,105 @@
+/** The life of `tx`, whichever way it goes: it blocks in poll(2) on the device, on commands, and on changes of the network. */
+
+import {
+  allocateStable,
+  boottimeMs,
+  drainEventFd,
+  POLLERR,
+  POLLHUP,
+  POLLIN,
+  POLLNVAL,
+  PollSet,
+  readFd,
+} from "bun-ffi-tun";
+import type { DataPlaneEvent, TransmitCommand } from "./event.ts";
+import { MAXIMUM_PACKET_BYTES, type Transmitter } from "./transmit.ts";
+
+/** What one way does by itself. */
+export interface TransmitWay {
+  readonly transmitter: Transmitter;
+  /** Carries what the device has. False where it is gone. */
+  takePackets(): boolean;
+  /** Carries one packet as if the device had been read; at most `MAXIMUM_PACKET_BYTES`. */
+  takePacket(packet: Uint8Array): void;
+  /** Sends past all tables. */
+  sendDirect(bytes: Uint8Array, address: Uint8Array, port: number): void;
+  /** Sends by this socket, which is the way's from here on; -1 for none. */
+  setWire(fd: number): void | Promise<void>;
+  forgetPeer(slot: number): void;
+}
+
+export interface TransmitLoopOptions {
+  readonly deviceFd: number;
+  /** Readable when a command waits. */
+  readonly wakeFd: number;
+  /** A netlink socket that is readable when links, addresses or routes change; -1 for none. */
+  readonly monitorFd: number;
+  readonly takeCommand: () => TransmitCommand | undefined;
+  readonly report: (event: DataPlaneEvent) => void;
+}
+
+/** Runs until it is told to stop or the device is gone. Returns to the thread's event loop only while a wire is taken. */
+export async function runTransmitLoop(way: TransmitWay, options: TransmitLoopOptions): Promise<void> {
+  const { deviceFd, wakeFd, monitorFd, report } = options;
+  const poll = new PollSet();
+  const device = poll.add(deviceFd, POLLIN);
+  const wake = poll.add(wakeFd, POLLIN);
+  const monitor = monitorFd < 0 ? -1 : poll.add(monitorFd, POLLIN);
+  const drained = allocateStable(65_536);
+  for (;;) {
+    poll.wait(-1);
+    if (poll.revents(wake) !== 0) {
+      drainEventFd(wakeFd);
+      if (!(await handleCommands(way, options))) break;
+    }
+    if (monitor >= 0 && poll.revents(monitor) !== 0) {
+      while (readFd(monitorFd, drained.address, drained.bytes.length) > 0);
+      report({ type: "network-changed" });
+    }
+    const revents = poll.revents(device);
+    const isReadable = (revents & POLLIN) !== 0;
+    const isGone = isReadable ? !way.takePackets() : (revents & (POLLERR | POLLHUP | POLLNVAL)) !== 0;
+    if (isGone) {
+      report({ type: "device-gone" });
+      break;
+    }
+  }
+  await way.setWire(-1);
+}
+
+/** False where one of them was to stop. */
+async function handleCommands(way: TransmitWay, { takeCommand, report }: TransmitLoopOptions): Promise<boolean> {
+  for (let command = takeCommand(); command; command = takeCommand()) {
+    switch (command.type) {
+      case "stop":
+        return false;
+      case "wire":
+        await way.setWire(command.fd);
+        report({ type: "wire-taken" });
+        break;
+      case "send":
+        way.sendDirect(command.bytes, command.address, command.port);
+        break;
+      case "packet":
+        if (command.bytes.length <= MAXIMUM_PACKET_BYTES) way.takePacket(command.bytes);
+        break;
+      case "flush":
+        way.transmitter.flush(command.slot, command.keepaliveIfEmpty, boottimeMs());
+        break;
+      case "drop-queue":
+        way.transmitter.dropQueue(command.slot);
+        break;
+      case "retry-strays":
+        way.transmitter.retryStrays(boottimeMs());
+        break;
+      case "forget-session":
+        way.transmitter.forgetSession(command.row);
+        break;
+      case "forget-peer":
+        way.transmitter.forgetPeer(command.slot);
+        way.forgetPeer(command.slot);
+        break;
+    }
+  }
+  return true;
+}
