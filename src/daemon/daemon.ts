@@ -35,7 +35,7 @@ import { Mesh } from "./mesh.ts";
 import type { UpOptions } from "./options.ts";
 import { RunningNode } from "./running-node.ts";
 import { type Settings, settleSettings } from "./settings.ts";
-import { StateDirectory } from "./state-directory.ts";
+import { JOURNAL_FILE, StateDirectory } from "./state-directory.ts";
 import { makeStatus } from "./status.ts";
 import { Tunnel, type TunnelEvent } from "./tunnel.ts";
 import { openUdpWire, type UdpWire } from "./udp-wire.ts";
@@ -46,8 +46,6 @@ const NETWORK_SETTLES_MS = 250;
 
 /** How long `up` waits for its record to be written. */
 const PUBLISHING_LIMIT_MS = 1000;
-
-const JOURNAL_FILE = "journal.json";
 
 export interface DaemonOptions {
   readonly options: UpOptions;

@@ -4,9 +4,7 @@ import { existsSync } from "node:fs";
 import { errorMessage, MinitailError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { Journal } from "../host/journal.ts";
-import { StateDirectory } from "./state-directory.ts";
-
-const JOURNAL_FILE = "journal.json";
+import { JOURNAL_FILE, StateDirectory } from "./state-directory.ts";
 
 /** Undoes what the journal in the state directory lists. Throws `state-locked` where a daemon still runs on it. */
 export function takeBackChanges(stateDirectory: string, log: Log): void {

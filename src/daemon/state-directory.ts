@@ -11,6 +11,9 @@ import { lockFile } from "bun-ffi-tun";
 import { errorMessage, MinitailError } from "../base/errors.ts";
 import { makePrivateDirectory, readFileIfThere, writeFileAtomically } from "../host/atomic-file.ts";
 
+/** The journal of changes to the machine, in the folder. */
+export const JOURNAL_FILE = "journal.json";
+
 /** The format of the folder; a later one is refused, an earlier one brought up to date. */
 const FORMAT_VERSION = 1;
 
