@@ -26,7 +26,6 @@ export type ErrorCode =
   | "join-key-used"
   | "join-key-unknown"
   | "pool-exhausted"
-  | "name-taken"
   | "clock-off"
   | "state-unwritable"
   | "state-locked"

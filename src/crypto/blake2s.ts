@@ -2,7 +2,6 @@
 
 import { blake2s as nobleBlake2s } from "@noble/hashes/blake2.js";
 
-export const BLAKE2S_LENGTH_BYTES = 32;
 const BLOCK_LENGTH_BYTES = 64;
 const INNER_PAD = 0x36;
 const OUTER_PAD = 0x5c;

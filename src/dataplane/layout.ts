@@ -63,19 +63,17 @@ export type HeaderCounterName = keyof typeof HeaderCounter;
 /** Peer row, first line (main): 32-bit words from the start of the row. */
 export const PeerWord = {
   version: 0,
-  /** 1 where the slot holds a peer. */
-  present: 1,
   /** Row of the session to send under, plus 1; 0 where there is none. rx writes it too, see `Receiver`. */
-  sendSessionRow: 2,
+  sendSessionRow: 1,
   /** 0 where no endpoint is known, else 4 or 6. */
-  endpointFamily: 3,
-  endpointPort: 4,
+  endpointFamily: 2,
+  endpointPort: 3,
   /** Which wire carries packets to this peer; 0 is the UDP socket. */
-  wire: 5,
+  wire: 4,
   /** Which compiled filter judges packets of this peer; 0 admits all. */
-  filter: 6,
+  filter: 5,
   /** 1 while the main thread watches the activity of this peer by itself. Workers set it, see `activity`. */
-  watched: 7,
+  watched: 6,
 } as const;
 
 /** Peer row, first line: the endpoint's address, 4 or 16 bytes in network order. */

@@ -77,11 +77,11 @@ export class TableWriter {
     const { numbers } = this.#tables;
     const row = peerNumbers(slot);
     for (const index of Object.values(PeerNumber)) numbers[row + index] = 0;
-    this.#writePeer(slot, (word) => this.#clearPeer(word, 1));
+    this.#writePeer(slot, (word) => this.#clearPeer(word));
   }
 
   removePeer(slot: number): void {
-    this.#writePeer(slot, (word) => this.#clearPeer(word, 0));
+    this.#writePeer(slot, (word) => this.#clearPeer(word));
   }
 
   setEndpoint(slot: number, endpoint: Endpoint): void {
@@ -180,9 +180,8 @@ export class TableWriter {
     writeRow(this.#tables.words, firstWord, () => write(firstWord));
   }
 
-  #clearPeer(firstWord: number, present: 0 | 1): void {
+  #clearPeer(firstWord: number): void {
     const { words } = this.#tables;
     for (const index of Object.values(PeerWord)) if (index !== PeerWord.version) words[firstWord + index] = 0;
-    words[firstWord + PeerWord.present] = present;
   }
 }

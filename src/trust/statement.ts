@@ -15,7 +15,7 @@
  * allow to say this; a join is signed by the joining machine as well.
  */
 
-import { concatBytes, equalBytes, isAllZero, utf8 } from "../base/bytes.ts";
+import { concatBytes, isAllZero, utf8 } from "../base/bytes.ts";
 import {
   ED25519_PUBLIC_KEY_LENGTH_BYTES,
   ED25519_SIGNATURE_LENGTH_BYTES,
@@ -150,11 +150,6 @@ export function verifySignatures(tailnetId: TailnetId, statement: Statement): bo
 /** The id of the tailnet that begins with this genesis. */
 export function tailnetIdOfGenesis(genesis: Statement): TailnetId {
   return statementHash(NO_TAILNET, genesis).slice(0, TAILNET_ID_LENGTH_BYTES);
-}
-
-/** True for the same place and the same hash. */
-export function equalHeads(a: Head, b: Head): boolean {
-  return a.number === b.number && equalBytes(a.hash, b.hash);
 }
 
 function tailnetIdFor(tailnetId: TailnetId, statement: Statement): TailnetId {
