@@ -128,8 +128,14 @@ export class Daemon implements LocalApi {
     const wire = openUdpWire(settings.port, 0);
     this.#cleanUps.push(() => wire.close());
     const starting = this.#startTunnel(tun, monitorFd, settings);
-    // Awaited below; the membership may fail first.
-    starting.catch(() => {});
+    // Where the membership fails first, the workers are still waited for and ended: descriptors closed before that
+    // would be other files by the time that a worker reads them.
+    this.#cleanUps.push(() =>
+      starting.then(
+        (tunnel) => tunnel.stop(),
+        () => {},
+      ),
+    );
     const membership = await establishMembership({
       state,
       settings,
@@ -157,7 +163,7 @@ export class Daemon implements LocalApi {
   }
 
   async #startTunnel(tun: TunInterface, monitorFd: number, settings: Settings): Promise<Tunnel> {
-    const tunnel = await Tunnel.start({
+    return await Tunnel.start({
       deviceFd: tun.fd,
       way: tun.hasVirtioHeader ? "fast" : "plain",
       deviceOffloads: tun.offloads,
@@ -167,8 +173,6 @@ export class Daemon implements LocalApi {
       chooseEndpoints: (slot, current, nowMs) => this.#node?.parts.mesh.chooseEndpoints(slot, current, nowMs) ?? [],
       onEvent: (event) => this.#handleTunnelEvent(event),
     });
-    this.#cleanUps.push(() => tunnel.stop());
-    return tunnel;
   }
 
   /** Makes the tunnel what the tailnet says, and tells the tailnet where this machine is. */
