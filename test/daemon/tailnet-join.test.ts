@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { formatBase64Url } from "../../src/base/bytes.ts";
 import { formatAddress } from "../../src/base/ip.ts";
+import { createJoinKey } from "../../src/daemon/decide/create-join-key.ts";
 import { createTailnet, joinTailnet, openTailnet } from "../../src/daemon/tailnet-start.ts";
 import { openEpochBox } from "../../src/trust/epoch.ts";
 import { type JoinKey, joinKeyPairs } from "../../src/trust/join-key.ts";
@@ -142,7 +143,7 @@ describe("joining", () => {
   test("only signers make join keys; others hear who can", async () => {
     const network = await makeNetwork();
     const two = await network.join("two");
-    const creating = two.tailnet.createJoinKey(joinKeyRequest());
+    const creating = createJoinKey(two.tailnet, joinKeyRequest());
     expect(await outcome(creating)).toBe("not-signer");
     await creating.catch(({ hint }) => expect(hint).toContain("one"));
     expect(two.tailnet.signer).toBeUndefined();
@@ -189,34 +190,6 @@ describe("joining", () => {
     }
     for (const entry of raw) expect(entry.includes("distinctive")).toBe(false);
   });
-});
-
-describe("races", () => {
-  test("50 machines race one one-time key: one gets in", async () => {
-    const { first, database } = await makeNetwork();
-    const key = await makeJoinKey(first.tailnet);
-    const outcomes = await Promise.all(
-      Array.from({ length: 50 }, () => outcome(joinTailnet(newcomer(database), key, "racer"))),
-    );
-    expect(outcomes.filter((word) => word === "done")).toHaveLength(1);
-    expect(outcomes.filter((word) => word === "join-key-used")).toHaveLength(49);
-    await first.tailnet.sync();
-    expect(first.tailnet.state.members.size).toBe(2);
-  });
-
-  test("50 machines race the last 13 addresses of a pool: 13 different ones", async () => {
-    const { first, database } = await makeNetwork("10.11.12.0/28");
-    const key = await makeJoinKey(first.tailnet, { reusable: true });
-    const tailnets = await Promise.allSettled(
-      Array.from({ length: 50 }, () => joinTailnet(newcomer(database), key, "racer")),
-    );
-    const joined = tailnets.flatMap((result) => (result.status === "fulfilled" ? [addressOf(result.value)] : []));
-    expect(new Set(joined).size).toBe(13);
-    expect(joined).toHaveLength(13);
-    await first.tailnet.sync();
-    expect(first.tailnet.state.members.size).toBe(14);
-    expect(new Set(first.tailnet.state.names.keys()).size).toBe(14);
-  }, 30_000);
 });
 
 test("a new tailnet is on disk before it is in the registry", async () => {
