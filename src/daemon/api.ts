@@ -1,15 +1,4 @@
-/**
- * The daemon's local API: HTTP on a Unix socket that only root can open. Requests and answers are
- * JSON. An error is answered as `ApiFailure` with the HTTP status 400 (or 404 for an unknown path).
- *
- *     GET  /v1/status                     Status
- *     POST /v1/down                       {}          the daemon stops once it has answered
- *     POST /v1/ping    PingRequest        PingReply   one echo
- *     POST /v1/keys    CreateKeyRequest   CreatedKey
- *     GET  /v1/registry                   RegistryStatus
- */
-
-import type { ErrorCode } from "../base/errors.ts";
+/** What the daemon's local API shows of the daemon (`calls` has its calls): HTTP on a Unix socket that only root can open. */
 
 export type DaemonState = "starting" | "running" | "needs-approval" | "expired" | "stopped";
 
@@ -75,46 +64,4 @@ export interface Status {
     readonly mtu: number;
   } | null;
   readonly health: readonly HealthItem[];
-}
-
-export interface PingRequest {
-  /** Name, address or node id. */
-  readonly peer: string;
-  /** Bytes of ICMP payload, 16 to 65000. */
-  readonly sizeBytes: number;
-  readonly timeoutMs: number;
-}
-
-/** `latencyMs` is null where no reply came in time. */
-export interface PingReply {
-  readonly peer: { readonly name: string; readonly address: string };
-  readonly path: PathStatus;
-  readonly latencyMs: number | null;
-}
-
-export interface CreateKeyRequest {
-  readonly reusable: boolean;
-  readonly ephemeral: boolean;
-  readonly expiresInMs: number;
-  readonly tags: readonly string[];
-  readonly user: string;
-}
-
-export interface CreatedKey {
-  readonly id: string;
-  /** The join key, `mt1:...`: a secret. */
-  readonly key: string;
-  readonly expiresAt: string;
-}
-
-export interface RegistryStatus extends RegistryState {
-  /** Whether this node serves the registry itself. */
-  readonly embedded: boolean;
-  readonly tailnetId: string;
-  readonly chainLength: number;
-  readonly records: number;
-}
-
-export interface ApiFailure {
-  readonly error: { readonly code: ErrorCode; readonly message: string; readonly hint?: string };
 }

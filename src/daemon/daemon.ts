@@ -18,21 +18,13 @@ import type { NetmapNode } from "../netmap/netmap.ts";
 import { localEndpoints } from "../path/local-endpoints.ts";
 import { tailnetIpv6Prefix } from "../trust/identity.ts";
 import { uapiSocketPath } from "../uapi/socket-file.ts";
-import type {
-  CreatedKey,
-  CreateKeyRequest,
-  DaemonState,
-  HealthItem,
-  PingReply,
-  PingRequest,
-  RegistryStatus,
-  Status,
-} from "./api.ts";
+import type { DaemonState, HealthItem, Status } from "./api.ts";
 import { EchoClient } from "./echo.ts";
-import { type LocalApi, serveLocalApi } from "./local-api-server.ts";
+import { serveLocalApi } from "./local-api-server.ts";
 import { establishMembership, type Membership } from "./membership.ts";
 import { Mesh } from "./mesh.ts";
 import type { UpOptions } from "./options.ts";
+import { routesOf } from "./routes.ts";
 import { RunningNode } from "./running-node.ts";
 import { type Settings, settleSettings } from "./settings.ts";
 import { JOURNAL_FILE, StateDirectory } from "./state-directory.ts";
@@ -56,7 +48,7 @@ export interface DaemonOptions {
   onWaiting(message: string): void;
 }
 
-export class Daemon implements LocalApi {
+export class Daemon {
   readonly #input: DaemonOptions;
   readonly #log: Log;
   /** What is undone, newest first, when the daemon ends. */
@@ -114,7 +106,7 @@ export class Daemon implements LocalApi {
     const settings = settleSettings(state, options);
     const { interfaceName } = settings;
     const api = await journal.record({ kind: "file", path: options.socketPath }, () =>
-      serveLocalApi(options.socketPath, this, this.#log),
+      serveLocalApi(options.socketPath, routesOf(this), this.#log),
     );
     // Last of all: when the socket is gone, everything has been taken back, and another may start.
     this.#cleanUps.unshift(() => api.stop());
@@ -284,19 +276,8 @@ export class Daemon implements LocalApi {
     }, 0);
   }
 
-  async ping(request: PingRequest): Promise<PingReply> {
-    return await this.#running().ping(request);
-  }
-
-  async createKey(request: CreateKeyRequest): Promise<CreatedKey> {
-    return await this.#running().createKey(request);
-  }
-
-  registryStatus(): RegistryStatus {
-    return this.#running().registryStatus();
-  }
-
-  #running(): RunningNode {
+  /** This node. Throws `daemon-not-running` until it runs. */
+  running(): RunningNode {
     if (this.#node) return this.#node;
     throw new MinitailError("daemon-not-running", "the daemon is still starting", {
       hint: "minitail status tells when",

@@ -1,24 +1,12 @@
-/** The other side of the local API (`api.ts`): what commands ask a running daemon. */
+/** The other side of the local API (`calls`): what commands ask a running daemon. */
 
 import { accessSync, constants } from "node:fs";
 import { errorMessage, MinitailError } from "../base/errors.ts";
-import type {
-  ApiFailure,
-  CreatedKey,
-  CreateKeyRequest,
-  PingReply,
-  PingRequest,
-  RegistryStatus,
-  Status,
-} from "./api.ts";
+import type { ApiCall, ApiFailure } from "./calls/call.ts";
 
-/** Any answer but a ping's is made from what the daemon has at hand. */
+/** For an answer that is made from what the daemon has at hand. */
 const ANSWER_LIMIT_MS = 30_000;
 
-/** Added to what the daemon itself waits for an echo. */
-const PING_MARGIN_MS = 5_000;
-
-/** Every method throws `daemon-not-running`, `not-permitted`, or what the daemon answers. */
 export class LocalApiClient {
   readonly #socketPath: string;
 
@@ -26,28 +14,12 @@ export class LocalApiClient {
     this.#socketPath = socketPath;
   }
 
-  status(): Promise<Status> {
-    return this.#ask("GET", "/v1/status");
-  }
-
-  /** The daemon stops after it has answered. */
-  async down(): Promise<void> {
-    await this.#ask("POST", "/v1/down");
-  }
-
-  ping(request: PingRequest): Promise<PingReply> {
-    return this.#ask("POST", "/v1/ping", request, request.timeoutMs + PING_MARGIN_MS);
-  }
-
-  createKey(request: CreateKeyRequest): Promise<CreatedKey> {
-    return this.#ask("POST", "/v1/keys", request);
-  }
-
-  registryStatus(): Promise<RegistryStatus> {
-    return this.#ask("GET", "/v1/registry");
-  }
-
-  async #ask<T>(method: "GET" | "POST", path: string, body?: unknown, limitMs = ANSWER_LIMIT_MS): Promise<T> {
+  /** What the daemon answers. Throws `daemon-not-running`, `not-permitted`, `timeout`, or what it answers instead. */
+  async call<Request, Reply>(
+    { method, path, limitMs: limitOf }: ApiCall<Request, Reply>,
+    ...[request]: undefined extends Request ? [] : [request: Request]
+  ): Promise<Reply> {
+    const limitMs = (request !== undefined && limitOf?.(request)) || ANSWER_LIMIT_MS;
     let response: Response;
     try {
       response = await fetch(`http://minitail${path}`, {
@@ -56,13 +28,15 @@ export class LocalApiClient {
         // A connection that is kept would be tried again after the daemon has gone.
         keepalive: false,
         signal: AbortSignal.timeout(limitMs),
-        ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } }),
+        ...(request === undefined
+          ? {}
+          : { body: JSON.stringify(request), headers: { "Content-Type": "application/json" } }),
       });
     } catch (error) {
       throw this.#unanswered(error, limitMs);
     }
-    const answer = (await response.json()) as T | ApiFailure;
-    if (response.ok) return answer as T;
+    const answer = (await response.json()) as Reply | ApiFailure;
+    if (response.ok) return answer as Reply;
     const { code, message, hint } = (answer as ApiFailure).error;
     throw new MinitailError(code, message, hint === undefined ? {} : { hint });
   }

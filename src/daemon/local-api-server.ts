@@ -1,4 +1,4 @@
-/** The daemon's side of the local API (`api.ts`): HTTP on a Unix socket for its owner alone. */
+/** The daemon's side of the local API (`calls`): HTTP on a Unix socket for its owner alone. */
 
 import { chmodSync, lstatSync, rmSync } from "node:fs";
 import { connect } from "node:net";
@@ -6,24 +6,21 @@ import { dirname } from "node:path";
 import { errorMessage, isMinitailError, MinitailError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { makePrivateDirectory } from "../host/atomic-file.ts";
-import type {
-  ApiFailure,
-  CreatedKey,
-  CreateKeyRequest,
-  PingReply,
-  PingRequest,
-  RegistryStatus,
-  Status,
-} from "./api.ts";
-import { readCreateKeyRequest, readJsonBody, readPingRequest } from "./api-request.ts";
+import type { ApiCall, ApiFailure } from "./calls/call.ts";
 
-/** What the daemon answers. */
-export interface LocalApi {
-  status(): Status;
-  down(): void;
-  ping(request: PingRequest): Promise<PingReply>;
-  createKey(request: CreateKeyRequest): Promise<CreatedKey>;
-  registryStatus(): RegistryStatus;
+/** A call and how it is answered. */
+export interface Route {
+  /** `POST /v1/...` */
+  readonly name: string;
+  /** The reply, from the body of the request. */
+  answer(body: unknown): unknown;
+}
+
+export function route<Request, Reply>(
+  call: ApiCall<Request, Reply>,
+  handle: (request: Request) => Reply | Promise<Reply>,
+): Route {
+  return { name: `${call.method} ${call.path}`, answer: (body) => handle(call.readRequest(body)) };
 }
 
 export interface LocalApiServer {
@@ -33,8 +30,8 @@ export interface LocalApiServer {
 /** No request of ours comes near it. */
 const MAXIMUM_REQUEST_BYTES = 1024 * 1024;
 
-/** Serves `api` at `socketPath`. Throws `daemon-already-running` where another daemon answers there. */
-export async function serveLocalApi(socketPath: string, api: LocalApi, log: Log): Promise<LocalApiServer> {
+/** Serves these calls at `socketPath`. Throws `daemon-already-running` where another daemon answers there. */
+export async function serveLocalApi(socketPath: string, routes: readonly Route[], log: Log): Promise<LocalApiServer> {
   makePrivateDirectory(dirname(socketPath));
   refuseOtherFile(socketPath);
   if (await answers(socketPath)) {
@@ -43,6 +40,7 @@ export async function serveLocalApi(socketPath: string, api: LocalApi, log: Log)
     });
   }
   rmSync(socketPath, { force: true });
+  const byName = new Map(routes.map((each) => [each.name, each]));
   const server = Bun.serve({
     unix: socketPath,
     maxRequestBodySize: MAXIMUM_REQUEST_BYTES,
@@ -50,7 +48,7 @@ export async function serveLocalApi(socketPath: string, api: LocalApi, log: Log)
       // A ping may be waited for longer than connections may idle.
       server.timeout(request, 0);
       try {
-        return await answer(api, request);
+        return await answer(byName, request);
       } catch (error) {
         log.debug(`local API: ${errorMessage(error)}`);
         return failure(error);
@@ -66,24 +64,25 @@ export async function serveLocalApi(socketPath: string, api: LocalApi, log: Log)
   };
 }
 
-async function answer(api: LocalApi, request: Request): Promise<Response> {
-  const route = `${request.method} ${new URL(request.url).pathname}`;
-  switch (route) {
-    case "GET /v1/status":
-      return Response.json(api.status());
-    case "POST /v1/down":
-      api.down();
-      return Response.json({});
-    case "POST /v1/ping":
-      return Response.json(await api.ping(readPingRequest(await readJsonBody(request))));
-    case "POST /v1/keys":
-      return Response.json(await api.createKey(readCreateKeyRequest(await readJsonBody(request))));
-    case "GET /v1/registry":
-      return Response.json(api.registryStatus());
-    default: {
-      const body: ApiFailure = { error: { code: "invalid", message: `the daemon does not know ${route}` } };
-      return Response.json(body, { status: 404 });
-    }
+async function answer(routes: ReadonlyMap<string, Route>, request: Request): Promise<Response> {
+  const name = `${request.method} ${new URL(request.url).pathname}`;
+  const known = routes.get(name);
+  if (!known) {
+    const body: ApiFailure = { error: { code: "invalid", message: `the daemon does not know ${name}` } };
+    return Response.json(body, { status: 404 });
+  }
+  return Response.json(await known.answer(await readBody(request)));
+}
+
+/** The JSON of the request's body; a GET has none. */
+async function readBody(request: Request): Promise<unknown> {
+  if (request.method === "GET") return undefined;
+  const text = await request.text();
+  if (text === "") return undefined;
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new MinitailError("invalid", "the request is not JSON", { cause: error });
   }
 }
 

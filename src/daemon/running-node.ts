@@ -4,7 +4,11 @@ import { MinitailError } from "../base/errors.ts";
 import { type Endpoint, formatAddress } from "../base/ip.ts";
 import type { Netmap, NetmapNode } from "../netmap/netmap.ts";
 import { ECHO_MINIMUM_DATA_BYTES } from "../wire/icmp.ts";
-import type { CreatedKey, CreateKeyRequest, PingReply, PingRequest, RegistryState, RegistryStatus } from "./api.ts";
+import type { RegistryState } from "./api.ts";
+import type { CreatedKey, CreateKeyRequest } from "./calls/create-join-key.ts";
+import type { PingReply, PingRequest } from "./calls/ping.ts";
+import type { RegistryStatus } from "./calls/registry-status.ts";
+import { createJoinKey } from "./decide/create-join-key.ts";
 import type { EchoClient } from "./echo.ts";
 import type { Membership } from "./membership.ts";
 import type { Mesh, MeshPeer } from "./mesh.ts";
@@ -69,7 +73,7 @@ export class RunningNode {
     const { membership } = this.parts;
     const { reusable, ephemeral, tags, user, expiresInMs } = request;
     const reachableAt = this.endpoints.length > 0 ? this.endpoints : [LOOPBACK];
-    const created = await membership.tailnet.createJoinKey({
+    const created = await createJoinKey(membership.tailnet, {
       reusable,
       expiresAtMs: Date.now() + expiresInMs,
       terms: { user, tags, ephemeral },

@@ -115,6 +115,11 @@ export class ChainList {
     return sealKeys.filter((sealKey) => !boxes.has(epochRecipientTag(tailnetId, epoch, sealKey)));
   }
 
+  /** Takes a statement that came another way than by the list; true if the chain grew. */
+  offer(bytes: Uint8Array): boolean {
+    return this.#reader.offer(bytes).length > 0;
+  }
+
   async #readOn(): Promise<boolean> {
     const numberBefore = this.chain?.head.number;
     let restarts = 0;

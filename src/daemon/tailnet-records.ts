@@ -167,6 +167,11 @@ export class RecordBook {
     return new Set(members);
   }
 
+  /** Takes a record that came another way than by the registry; true if it is newer than before. */
+  offer(id: NodeId, sealed: Uint8Array): boolean {
+    return this.#offer(id, sealed);
+  }
+
   #offerText(id: NodeId, text: string): boolean {
     const sealed = parseBase64Url(text);
     return sealed !== undefined && this.#offer(id, sealed);

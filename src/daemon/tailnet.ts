@@ -11,17 +11,7 @@ import { makeNetmap, type Netmap } from "../netmap/netmap.ts";
 import type { Chain } from "../trust/chain.ts";
 import { type ChainState, type Member, signerOf } from "../trust/chain-state.ts";
 import { formatTailnetId, type NodeId, nodeIdOf, type SigningKeyPair } from "../trust/identity.ts";
-import {
-  formatJoinKey,
-  JOIN_KEY_HEAD_HASH_LENGTH_BYTES,
-  JOIN_KEY_SEED_LENGTH_BYTES,
-  type JoinKeyId,
-  type JoinKeyRegistry,
-  joinKeyIdOf,
-  joinKeyPairs,
-} from "../trust/join-key.ts";
 import type { MachineRecord } from "../trust/record.ts";
-import { type AdmissionTerms, areTerms } from "../trust/statement-body.ts";
 import type { HealthItem } from "./api.ts";
 import { appendToChain, type Propose } from "./tailnet-append.ts";
 import { ChainList } from "./tailnet-chain-list.ts";
@@ -33,30 +23,21 @@ import { tailnetKeys } from "./tailnet-keys.ts";
 import { OwnRecord, type RecordContent } from "./tailnet-own-record.ts";
 import { RecordBook } from "./tailnet-records.ts";
 import { refillChain } from "./tailnet-refill.ts";
-import { type Membership, type StoredRecords, saveChain, saveRecords } from "./tailnet-store.ts";
+import { type Membership, type StoredRecord, type StoredRecords, saveChain, saveRecords } from "./tailnet-store.ts";
 
 /** A registry that goes on losing what it is given is not filled again more often. */
 const REFILL_INTERVAL_MS = 60_000;
 
-export interface JoinKeyRequest {
-  readonly reusable: boolean;
-  /** Unix time; 0 for no end. */
-  readonly expiresAtMs: number;
-  readonly terms: AdmissionTerms;
-  /** Where the newcomer finds the registry. */
-  readonly registries: readonly JoinKeyRegistry[];
-}
-
-export interface NewJoinKey {
-  readonly id: JoinKeyId;
-  /** `mt1:...`, a secret. */
-  readonly key: string;
-  readonly expiresAtMs: number;
+/** What may come by another way than the registry. */
+export interface News {
+  readonly statements: readonly Uint8Array[];
+  readonly records: readonly StoredRecord[];
 }
 
 export class Tailnet {
   readonly selfId: NodeId;
-  readonly #context: TailnetContext;
+  /** What it works with. */
+  readonly context: TailnetContext;
   readonly #membership: Membership;
   readonly #list: ChainList;
   readonly #book: RecordBook;
@@ -73,7 +54,7 @@ export class Tailnet {
   constructor(context: TailnetContext, membership: Membership, chain: Chain, stored: StoredRecords) {
     const { registry, clock, random, log } = context;
     const { tailnetId, networkKeys, registryToken } = membership;
-    this.#context = context;
+    this.context = context;
     this.#membership = membership;
     this.selfId = nodeIdOf(context.identity.machineKey.publicKey);
     this.#list = new ChainList({ registry, tailnetId, networkKeys, registryToken, random, chain });
@@ -113,6 +94,11 @@ export class Tailnet {
     return this.#book.records;
   }
 
+  /** The same as they were sealed by their authors. */
+  get sealedRecords(): readonly StoredRecord[] {
+    return this.#book.stored;
+  }
+
   /** Whether the channel is being listened to. */
   get connected(): boolean {
     return this.#feed.connected;
@@ -125,13 +111,13 @@ export class Tailnet {
 
   /** The key that signs for this machine as a signer; `undefined` where it is none. */
   get signer(): SigningKeyPair | undefined {
-    const candidates = [this.#context.identity.machineKey, this.#membership.secretSigner];
+    const candidates = [this.context.identity.machineKey, this.#membership.secretSigner];
     return candidates.find((key) => key && signerOf(this.state, key.publicKey));
   }
 
   /** Unix time by which expiry is judged. */
   judgedTimeMs(): number {
-    return judgedTimeMs(newestSignedTimeMs(this.state, this.records), this.#context.clock.nowMs());
+    return judgedTimeMs(newestSignedTimeMs(this.state, this.records), this.context.clock.nowMs());
   }
 
   /** The picture as it is verified now; `undefined` where this machine is no member any more. */
@@ -150,7 +136,7 @@ export class Tailnet {
         failure: this.#feed.failure,
         hasSecretSigner: this.#membership.secretSigner !== undefined,
       },
-      this.#context.clock.nowMs(),
+      this.context.clock.nowMs(),
     );
   }
 
@@ -174,6 +160,18 @@ export class Tailnet {
     return this.#exclusively(() => this.#syncNow(scope));
   }
 
+  /** Takes what a peer brought: statements in the chain's order and records. What does not verify is ignored; true if anything was news. */
+  takeNews(news: News): Promise<boolean> {
+    return this.#exclusively(async () => {
+      for (const bytes of news.statements) this.#list.offer(bytes);
+      const grew = this.#storeGrowth();
+      const changed = news.records.filter(({ nodeId, sealed }) => this.#book.offer(nodeId, sealed));
+      if (changed.length > 0) this.#storeRecords();
+      if (grew || changed.length > 0) this.#tell();
+      return grew || changed.length > 0;
+    });
+  }
+
   /**
    * Says this of this machine from now on. False where the registry could not be reached: it is written
    * as soon as it can be. Nothing is written where the last record says the same.
@@ -184,49 +182,29 @@ export class Tailnet {
       await this.sync({ chain: false, records: new Set() });
       return true;
     } catch (error) {
-      this.#context.log.warn(`publishing this machine's record: ${errorMessage(error)}`);
+      this.context.log.warn(`publishing this machine's record: ${errorMessage(error)}`);
       this.#feed.request({ chain: false, records: new Set() });
       return false;
     }
   }
 
-  /** Admits a key that others can join with. Throws `not-signer` where this machine may not, `usage` for terms that the chain does not take. */
-  async createJoinKey(request: JoinKeyRequest): Promise<NewJoinKey> {
-    const { random, clock } = this.#context;
-    const seed = random(JOIN_KEY_SEED_LENGTH_BYTES);
-    const pairs = joinKeyPairs(seed);
-    const id = joinKeyIdOf(pairs.signing.publicKey);
-    const { reusable, expiresAtMs, registries } = request;
-    const terms = requireTerms(request.terms);
-    const body = {
-      kind: "admit-join-key",
-      publicKey: pairs.signing.publicKey,
-      sealKey: pairs.seal.publicKey,
-      reusable,
-      expiresAtMs,
-      terms,
-    } as const;
-    this.#requireSigner();
-    const propose: Propose = (chain) => {
-      if (chain!.state.joinKeys.has(id)) return undefined;
-      const statement = chain!.sign(body, clock.nowMs(), this.#requireSigner());
-      return { statements: [statement], boxesFor: [pairs.seal.publicKey] };
-    };
-    await this.#exclusively(async () => {
-      await appendToChain(this.#list, this.#context, propose);
+  /**
+   * Appends what `propose` wants, until it wants nothing more: it has then been read back, and is on disk. Who lost a
+   * race is asked again on the new head. Throws what `propose` throws, what the registry throws, and `timeout`.
+   */
+  append(propose: Propose): Promise<void> {
+    return this.#exclusively(async () => {
+      await appendToChain(this.#list, this.context, propose);
       if (this.#storeGrowth()) this.#tell();
     });
-    const { number, hash } = this.chain.head;
-    const head = { number, hash: hash.slice(0, JOIN_KEY_HEAD_HASH_LENGTH_BYTES) };
-    const { tailnetId } = this.#membership;
-    return { id, expiresAtMs, key: formatJoinKey({ registries, tailnetId, head, seed }) };
   }
 
-  #requireSigner(): SigningKeyPair {
+  /** The key that signs for this machine. Throws `not-signer`, and says who can. */
+  requireSigner(): SigningKeyPair {
     const { signer } = this;
     if (signer) return signer;
     const names = memberSigners(this.state);
-    throw new MinitailError("not-signer", "this machine may not admit machines to the tailnet", {
+    throw new MinitailError("not-signer", "this machine may not decide who belongs to the tailnet", {
       hint: names.length > 0 ? `ask on ${names.join(" or ")}` : "no member may",
     });
   }
@@ -237,7 +215,7 @@ export class Tailnet {
     const changed = await this.#readRecords(scope);
     for (const id of await this.#book.readOf(this.#book.takeEarlyMembers())) changed.add(id);
     if (changed.size > 0) this.#storeRecords();
-    if (scope.chain) this.#lastSyncAtMs = this.#context.clock.nowMs();
+    if (scope.chain) this.#lastSyncAtMs = this.context.clock.nowMs();
     if (grew || changed.size > 0) this.#tell();
     if (this.self && this.#own.isDue) await this.#own.write(this.chain, () => this.#keepOwnRecord());
     if (scope.chain && this.#list.lacksStatements) await this.#refill();
@@ -257,10 +235,10 @@ export class Tailnet {
   }
 
   async #refill(): Promise<void> {
-    const { clock, log } = this.#context;
+    const { clock, log } = this.context;
     if (clock.monotonicMs() - this.#refilledAtMs < REFILL_INTERVAL_MS) return;
     this.#refilledAtMs = clock.monotonicMs();
-    const count = await refillChain(this.#list, this.#context);
+    const count = await refillChain(this.#list, this.context);
     if (count === 0) return;
     this.#hasRefilled = true;
     log.warn(`the registry had lost ${count} statements; they were written again`);
@@ -270,13 +248,13 @@ export class Tailnet {
   #storeGrowth(): boolean {
     const { number } = this.chain.head;
     if (number === this.#storedNumber) return false;
-    saveChain(this.#context.store, this.chain);
+    saveChain(this.context.store, this.chain);
     this.#storedNumber = number;
     return true;
   }
 
   #storeRecords(): void {
-    saveRecords(this.#context.store, { ownNumber: this.#own.number, records: this.#book.stored });
+    saveRecords(this.context.store, { ownNumber: this.#own.number, records: this.#book.stored });
   }
 
   #keepOwnRecord(): void {
@@ -287,13 +265,4 @@ export class Tailnet {
   #tell(): void {
     for (const listener of this.#listeners) listener();
   }
-}
-
-/** The terms as the chain takes them: tags sorted, each once. */
-function requireTerms(given: AdmissionTerms): AdmissionTerms {
-  const terms = { ...given, tags: [...new Set(given.tags)].sort() };
-  if (areTerms(terms)) return terms;
-  throw new MinitailError("usage", "the chain does not take this user or these tags", {
-    hint: "tags are tag: and a word of a-z, 0-9 and -, at most 32 of them; a user is a short text",
-  });
 }

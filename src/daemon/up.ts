@@ -56,7 +56,7 @@ async function greet(daemon: Daemon, io: ProgramIo): Promise<void> {
     return;
   }
   try {
-    const { key } = await daemon.createKey({
+    const { key } = await daemon.running().createKey({
       reusable: true,
       ephemeral: false,
       expiresInMs: JOIN_LINE_LIVES_MS,

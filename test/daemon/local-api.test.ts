@@ -6,8 +6,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MinitailError } from "../../src/base/errors.ts";
 import { silentLog } from "../../src/base/log.ts";
-import type { CreateKeyRequest, PingRequest } from "../../src/daemon/api.ts";
-import { type LocalApi, type LocalApiServer, serveLocalApi } from "../../src/daemon/local-api-server.ts";
+import { createJoinKeyCall } from "../../src/daemon/calls/create-join-key.ts";
+import { pingCall } from "../../src/daemon/calls/ping.ts";
+import { type LocalApiServer, route, serveLocalApi } from "../../src/daemon/local-api-server.ts";
 
 let folder = "";
 let server: LocalApiServer | undefined;
@@ -20,29 +21,18 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** Notes what reaches the daemon. */
-class FakeDaemon implements LocalApi {
-  readonly asked: (PingRequest | CreateKeyRequest)[] = [];
-
-  status(): never {
-    throw new MinitailError("internal", "none here");
-  }
-
-  registryStatus(): never {
-    throw new MinitailError("internal", "none here");
-  }
-
-  down(): void {}
-
-  async ping(request: PingRequest): Promise<never> {
-    this.asked.push(request);
-    throw new MinitailError("no-such-peer", "none here");
-  }
-
-  async createKey(request: CreateKeyRequest) {
-    this.asked.push(request);
-    return { id: "k", key: "mt1:", expiresAt: "" };
-  }
+/** Routes that note what reaches them. */
+function notingRoutes(asked: unknown[] = []) {
+  return [
+    route(pingCall, (request) => {
+      asked.push(request);
+      throw new MinitailError("no-such-peer", "none here");
+    }),
+    route(createJoinKeyCall, (request) => {
+      asked.push(request);
+      return { id: "k", key: "mt1:", expiresAt: "" };
+    }),
+  ];
 }
 
 async function post(path: string, body: string): Promise<{ status: number; code: string | undefined }> {
@@ -56,8 +46,8 @@ const KEY = { reusable: true, ephemeral: false, expiresInMs: 1000, tags: ["tag:a
 
 describe("local API", () => {
   test("requests of another shape are refused in words and reach nothing", async () => {
-    const daemon = new FakeDaemon();
-    server = await serveLocalApi(join(folder, "socket"), daemon, silentLog);
+    const asked: unknown[] = [];
+    server = await serveLocalApi(join(folder, "socket"), notingRoutes(asked), silentLog);
     const pings = [
       "null",
       "7",
@@ -85,15 +75,15 @@ describe("local API", () => {
     for (const expiresInMs of [-5, 1e30]) {
       expect(await post("/v1/keys", JSON.stringify({ ...KEY, expiresInMs }))).toEqual({ status: 400, code: "usage" });
     }
-    expect(daemon.asked).toEqual([]);
+    expect(asked).toEqual([]);
     expect((await post("/v1/keys", JSON.stringify({ ...KEY, expiresInMs: 0.5 }))).status).toBe(200);
-    expect(daemon.asked).toEqual([{ ...KEY, expiresInMs: 1 }]);
+    expect(asked).toEqual([{ ...KEY, expiresInMs: 1 }]);
   });
 
   test("only the owner may open the socket, whatever the umask", async () => {
     const before = process.umask(0);
     try {
-      server = await serveLocalApi(join(folder, "socket"), new FakeDaemon(), silentLog);
+      server = await serveLocalApi(join(folder, "socket"), notingRoutes(), silentLog);
     } finally {
       process.umask(before);
     }
@@ -103,7 +93,7 @@ describe("local API", () => {
   test("a socket that nobody listens on is taken over, any other file is left alone", async () => {
     const path = join(folder, "socket");
     writeFileSync(path, "precious");
-    await expect(serveLocalApi(path, new FakeDaemon(), silentLog)).rejects.toMatchObject({ code: "usage" });
+    await expect(serveLocalApi(path, notingRoutes(), silentLog)).rejects.toMatchObject({ code: "usage" });
     expect(readFileSync(path, "utf8")).toBe("precious");
   });
 });

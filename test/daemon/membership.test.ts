@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isMinitailError } from "../../src/base/errors.ts";
 import { silentLog } from "../../src/base/log.ts";
+import { createJoinKey } from "../../src/daemon/decide/create-join-key.ts";
 import { establishMembership, type Membership } from "../../src/daemon/membership.ts";
 import type { UpOptions } from "../../src/daemon/options.ts";
 import { settleSettings } from "../../src/daemon/settings.ts";
@@ -79,7 +80,7 @@ class Machine {
   async createKey(): Promise<string> {
     const { tailnet, embedded } = this.membership!;
     const registries = [{ urls: embedded!.own.urls, token: embedded!.own.token!, pin: embedded!.own.pin }];
-    return (await tailnet.createJoinKey(joinKeyRequest({ reusable: true, registries }))).key;
+    return (await createJoinKey(tailnet, joinKeyRequest({ reusable: true, registries }))).key;
   }
 }
 

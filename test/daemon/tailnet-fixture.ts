@@ -5,7 +5,8 @@ import { isMinitailError } from "../../src/base/errors.ts";
 import { formatAddress, parseEndpoint, parsePrefix } from "../../src/base/ip.ts";
 import { silentLog } from "../../src/base/log.ts";
 import { systemRandom } from "../../src/crypto/random.ts";
-import type { JoinKeyRequest, Tailnet } from "../../src/daemon/tailnet.ts";
+import { createJoinKey, type JoinKeyRequest } from "../../src/daemon/decide/create-join-key.ts";
+import type { Tailnet } from "../../src/daemon/tailnet.ts";
 import type { TailnetContext } from "../../src/daemon/tailnet-context.ts";
 import type { RecordContent } from "../../src/daemon/tailnet-own-record.ts";
 import { createTailnet, joinTailnet } from "../../src/daemon/tailnet-start.ts";
@@ -66,7 +67,7 @@ export function joinKeyRequest(extra: Partial<JoinKeyRequest> = {}): JoinKeyRequ
 }
 
 export async function makeJoinKey(tailnet: Tailnet, extra: Partial<JoinKeyRequest> = {}): Promise<JoinKey> {
-  return parseJoinKey((await tailnet.createJoinKey(joinKeyRequest(extra))).key);
+  return parseJoinKey((await createJoinKey(tailnet, joinKeyRequest(extra))).key);
 }
 
 export function recordContent(context: TailnetContext, endpoint = "192.0.2.7:7411"): RecordContent {

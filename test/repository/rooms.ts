@@ -18,6 +18,7 @@ const EVERYTHING = ["src"];
 const DAEMON_SEAM = [
   "src/daemon/start.ts",
   "src/daemon/api.ts",
+  "src/daemon/calls",
   "src/daemon/options.ts",
   "src/daemon/local-api-client.ts",
 ];

@@ -1,6 +1,8 @@
 /** `minitail down [--force]` */
 
 import { isMinitailError, MinitailError } from "../../base/errors.ts";
+import { downCall } from "../../daemon/calls/down.ts";
+import { statusCall } from "../../daemon/calls/status.ts";
 import { LocalApiClient } from "../../daemon/local-api-client.ts";
 import { forceDown } from "../../daemon/start.ts";
 import { declareCommand } from "../declare.ts";
@@ -19,7 +21,7 @@ export default declareCommand({
   async run(args, { globals, log }) {
     const client = new LocalApiClient(globals.socketPath);
     try {
-      await client.down();
+      await client.call(downCall);
       await tellIfSlow(log, "the daemon to take back its changes", waitUntilStopped(client));
     } catch (error) {
       if (!args.force || !isMinitailError(error, "daemon-not-running")) throw withForceHint(error);
@@ -33,7 +35,7 @@ async function waitUntilStopped(client: LocalApiClient): Promise<void> {
   const deadlineMs = performance.now() + STOP_LIMIT_MS;
   while (performance.now() < deadlineMs) {
     try {
-      await client.status();
+      await client.call(statusCall);
     } catch (error) {
       if (isMinitailError(error, "daemon-not-running")) return;
       throw error;

@@ -2,6 +2,7 @@
 
 import { MinitailError } from "../../base/errors.ts";
 import type { NodeStatus, Status } from "../../daemon/api.ts";
+import { statusCall } from "../../daemon/calls/status.ts";
 import { LocalApiClient } from "../../daemon/local-api-client.ts";
 import { declareCommand } from "../declare.ts";
 import { EXIT_DONE } from "../exit-status.ts";
@@ -20,7 +21,7 @@ export default declareCommand({
     if (args.ipv4 && args.ipv6) {
       throw new MinitailError("usage", "-4 and -6 exclude each other", { hint: "leave both out for all addresses" });
     }
-    const status = await new LocalApiClient(globals.socketPath).status();
+    const status = await new LocalApiClient(globals.socketPath).call(statusCall);
     const node = args.peer === undefined ? selfOf(status) : findNode(status, args.peer);
     const addresses = node.addresses.filter((address) => {
       const isIpv6 = address.includes(":");

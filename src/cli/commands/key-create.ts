@@ -1,6 +1,7 @@
 /** `minitail key create` */
 
 import { parseDurationMs } from "../../base/duration.ts";
+import { createJoinKeyCall } from "../../daemon/calls/create-join-key.ts";
 import { LocalApiClient } from "../../daemon/local-api-client.ts";
 import { declareCommand } from "../declare.ts";
 import { EXIT_DONE } from "../exit-status.ts";
@@ -18,7 +19,7 @@ export default declareCommand({
     user: { type: "string", valueHint: "USER", description: "whose machines they are" },
   },
   async run(args, { globals, log, output }) {
-    const creating = new LocalApiClient(globals.socketPath).createKey({
+    const creating = new LocalApiClient(globals.socketPath).call(createJoinKeyCall, {
       reusable: args.reusable === true,
       ephemeral: args.ephemeral === true,
       expiresInMs: parseDurationMs(args.expires) ?? 0,

@@ -1,7 +1,8 @@
 /** `minitail ping PEER`: an echo through the tunnel, and the path that it took. */
 
 import { parseDurationMs } from "../../base/duration.ts";
-import type { PathStatus, PingReply } from "../../daemon/api.ts";
+import type { PathStatus } from "../../daemon/api.ts";
+import { type PingReply, pingCall } from "../../daemon/calls/ping.ts";
 import { LocalApiClient } from "../../daemon/local-api-client.ts";
 import { declareCommand } from "../declare.ts";
 import { EXIT_DONE, EXIT_FAILED } from "../exit-status.ts";
@@ -39,7 +40,7 @@ export default declareCommand({
     let isDone = false;
     for (let sent = 1; sent <= count; sent++) {
       const startMs = performance.now();
-      const reply = await tellIfSlow(log, `a reply from ${args.peer}`, client.ping(request));
+      const reply = await tellIfSlow(log, `a reply from ${args.peer}`, client.call(pingCall, request));
       if (globals.json) output.json(reply);
       else if (reply.latencyMs !== null) output.line(formatPong(reply, reply.latencyMs));
       else writeErrorLine(`no reply from ${formatPeer(reply)} within ${args.timeout}`);

@@ -1,5 +1,6 @@
 /** `minitail registry status` */
 
+import { registryStatusCall } from "../../daemon/calls/registry-status.ts";
 import { LocalApiClient } from "../../daemon/local-api-client.ts";
 import { declareCommand } from "../declare.ts";
 import { EXIT_DONE, EXIT_FAILED } from "../exit-status.ts";
@@ -11,7 +12,7 @@ export default declareCommand({
   examples: ["minitail registry status"],
   args: {},
   async run(_args, { globals, output }) {
-    const status = await new LocalApiClient(globals.socketPath).registryStatus();
+    const status = await new LocalApiClient(globals.socketPath).call(registryStatusCall);
     if (globals.json) {
       output.json(status);
     } else {

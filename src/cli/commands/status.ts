@@ -2,6 +2,7 @@
 
 import { isMinitailError } from "../../base/errors.ts";
 import type { Status } from "../../daemon/api.ts";
+import { statusCall } from "../../daemon/calls/status.ts";
 import { LocalApiClient } from "../../daemon/local-api-client.ts";
 import { declareCommand } from "../declare.ts";
 import { EXIT_DONE, EXIT_FAILED } from "../exit-status.ts";
@@ -16,7 +17,7 @@ export default declareCommand({
     peers: { type: "boolean", default: true, description: "leave the peers out" },
   },
   async run(args, { globals, output }) {
-    const status = await new LocalApiClient(globals.socketPath).status().catch((error: unknown) => {
+    const status = await new LocalApiClient(globals.socketPath).call(statusCall).catch((error: unknown) => {
       if (globals.json && isMinitailError(error, "daemon-not-running")) output.json({ state: "stopped" });
       throw error;
     });

@@ -1,0 +1,22 @@
+/** Every call of the local API, and what the daemon does to answer it. */
+
+import { createJoinKeyCall } from "./calls/create-join-key.ts";
+import { downCall } from "./calls/down.ts";
+import { pingCall } from "./calls/ping.ts";
+import { registryStatusCall } from "./calls/registry-status.ts";
+import { statusCall } from "./calls/status.ts";
+import type { Daemon } from "./daemon.ts";
+import { type Route, route } from "./local-api-server.ts";
+
+export function routesOf(daemon: Daemon): readonly Route[] {
+  return [
+    route(statusCall, () => daemon.status()),
+    route(downCall, () => {
+      daemon.down();
+      return {};
+    }),
+    route(pingCall, (request) => daemon.running().ping(request)),
+    route(registryStatusCall, () => daemon.running().registryStatus()),
+    route(createJoinKeyCall, (request) => daemon.running().createKey(request)),
+  ];
+}
