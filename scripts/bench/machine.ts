@@ -16,6 +16,7 @@ export interface MachineDescription {
   readonly congestionControl: string;
   readonly bun: string;
   readonly iperf3: string;
+  readonly sockperf: string;
 }
 
 const CIPHER_INSTRUCTION_SETS = ["ssse3", "avx2", "avx512f", "avx512ifma", "vaes", "asimd", "sha2", "neon"];
@@ -34,13 +35,15 @@ export async function describeMachine(): Promise<MachineDescription> {
     congestionControl: readFileSync("/proc/sys/net/ipv4/tcp_congestion_control", "utf8").trim(),
     bun: Bun.version,
     iperf3: /^iperf (\S+)/.exec(await requireCommand(["iperf3", "--version"]))?.[1] ?? "unknown",
+    sockperf: /version #?(\S+)/.exec(await requireCommand(["sockperf", "--version"]))?.[1] ?? "unknown",
   };
 }
 
 export function formatMachine(machine: MachineDescription): string {
-  const { processor, cores, instructionSets, memoryGiB, loadAverage, kernel, congestionControl, bun, iperf3 } = machine;
+  const { processor, cores, instructionSets, memoryGiB, loadAverage, kernel, congestionControl } = machine;
   return [
     `${processor}, ${cores} cores (${instructionSets.join(", ")}), ${memoryGiB} GiB, load ${loadAverage.toFixed(1)}`,
-    `Linux ${kernel}, congestion control ${congestionControl}, Bun ${bun}, iperf3 ${iperf3}`,
+    `Linux ${kernel}, congestion control ${congestionControl}`,
+    `Bun ${machine.bun}, iperf3 ${machine.iperf3}, sockperf ${machine.sockperf}`,
   ].join("\n");
 }

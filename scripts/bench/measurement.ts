@@ -2,28 +2,36 @@
 
 import { median } from "./statistics.ts";
 
-/** One round. A figure that does not exist for a rival (no tunnel has no processes) is absent. */
+/** One round. A figure that was not asked for, or does not exist for a rival (no tunnel has no processes), is absent. */
 export interface Measurement {
-  readonly tcpOneStreamGbitPerSecond: number;
-  readonly tcpFourStreamsGbitPerSecond: number;
+  readonly tcpOneStreamGbitPerSecond?: number;
+  readonly tcpFourStreamsGbitPerSecond?: number;
   /** Sum of both directions of one transfer each way at the same time. */
-  readonly tcpBothWaysGbitPerSecond: number;
+  readonly tcpBothWaysGbitPerSecond?: number;
+  /** Segments of the one stream that were sent again, for a gigabit of its payload. */
+  readonly retransmissionsPerGbit?: number;
   /** User and system time of both ends' processes for a gigabit of one TCP stream's payload. */
   readonly cpuSecondsPerGbit?: number;
-  /** Arrived, of 3 Gbit/s offered. */
-  readonly udpReceivedGbitPerSecond: number;
+  /** What the sender's socket took of the 3 Gbit/s that it was to be offered. */
+  readonly udpSentGbitPerSecond?: number;
+  readonly udpReceivedGbitPerSecond?: number;
+  /** Of the datagrams sent. */
+  readonly udpLostPercent?: number;
+  /** Small messages answered one after the other, over one connection or socket. */
+  readonly tcpRequestsPerSecond?: number;
+  readonly udpRequestsPerSecond?: number;
   /** Median round trip with nothing else in the tunnel. */
-  readonly pingIdleMs: number;
+  readonly pingIdleMs?: number;
   /** Median round trip beside one TCP stream. */
-  readonly pingLoadedMs: number;
-  /** Memory figures are those of the end that has more. */
+  readonly pingLoadedMs?: number;
+  /** Memory figures are those of the end that has more; loaded ones the most seen during transfers and requests. */
   readonly residentIdleMiB?: number;
   readonly residentLoadedMiB?: number;
   readonly anonymousIdleMiB?: number;
   readonly anonymousLoadedMiB?: number;
-  /** From starting both programs until their interfaces can be configured. */
+  /** From starting both programs until their interfaces are there, and can be configured if they have to be. */
   readonly interfaceReadyMs?: number;
-  /** From starting both programs until the first echo came back through the tunnel. */
+  /** From starting both programs, with their configuration if it comes later, to the first echo through the tunnel. */
   readonly firstReplyMs?: number;
 }
 
@@ -44,10 +52,17 @@ export const FIGURE_TABLES: readonly (readonly FigureColumn[])[] = [
     { figure: "tcpOneStreamGbitPerSecond", title: "TCP 1 stream Gbit/s", decimals: 2, isBetter: "higher" },
     { figure: "tcpFourStreamsGbitPerSecond", title: "4 streams", decimals: 2, isBetter: "higher" },
     { figure: "tcpBothWaysGbitPerSecond", title: "both ways", decimals: 2, isBetter: "higher" },
+    { figure: "retransmissionsPerGbit", title: "sent again/Gbit", decimals: 1, isBetter: "lower" },
     { figure: "cpuSecondsPerGbit", title: "CPU s/Gbit", decimals: 2, isBetter: "lower" },
-    { figure: "udpReceivedGbitPerSecond", title: "UDP of 3 Gbit/s", decimals: 2, isBetter: "higher" },
     { figure: "pingIdleMs", title: "ping idle ms", decimals: 3, isBetter: "lower" },
     { figure: "pingLoadedMs", title: "ping loaded ms", decimals: 2, isBetter: "lower" },
+  ],
+  [
+    { figure: "udpSentGbitPerSecond", title: "UDP sent of 3 Gbit/s", decimals: 2, isBetter: "higher" },
+    { figure: "udpReceivedGbitPerSecond", title: "received", decimals: 2, isBetter: "higher" },
+    { figure: "udpLostPercent", title: "lost %", decimals: 1, isBetter: "lower" },
+    { figure: "tcpRequestsPerSecond", title: "TCP requests/s", decimals: 0, isBetter: "higher" },
+    { figure: "udpRequestsPerSecond", title: "UDP requests/s", decimals: 0, isBetter: "higher" },
   ],
   [
     { figure: "residentIdleMiB", title: "RSS idle MiB", decimals: 0, isBetter: "lower" },

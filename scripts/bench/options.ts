@@ -10,49 +10,67 @@ export interface BenchOptions {
   readonly seconds: number;
   /** Names of rivals, in the order of the table. */
   readonly rivals: readonly string[];
-  /** Where the results are written as JSON. */
+  /** What is measured of them; how they start and their memory is always. */
+  readonly measures: readonly string[];
+  /** Where the results are written as JSON; `-` is standard output, which then has nothing else. */
   readonly jsonPath: string | undefined;
+  /** Rivals are built, and nothing is measured. */
+  readonly isPreparation: boolean;
 }
 
-export const BENCH_USAGE = `usage: bun run bench [--rounds N] [--seconds N] [--rivals NAME,NAME] [--json FILE]
+/** What there is to choose from. */
+export interface BenchChoices {
+  readonly rivals: readonly string[];
+  readonly defaultRivals: readonly string[];
+  readonly measures: readonly string[];
+}
 
-  --rounds N     how often each rival is measured; the table has medians (3)
-  --seconds N    how long each transfer lasts (5)
-  --rivals A,B   who is measured, of: `;
-
-/** Throws a usage error for anything unknown. */
-export function parseOptions(
-  argv: readonly string[],
-  known: readonly string[],
-  defaults: readonly string[],
-): BenchOptions {
+/** Throws a usage error for anything unknown; its hint is the whole usage. */
+export function parseOptions(argv: readonly string[], choices: BenchChoices): BenchOptions {
   const options = {
-    rounds: { type: "string" },
-    seconds: { type: "string" },
-    rivals: { type: "string" },
+    rounds: { type: "string", default: "3" },
+    seconds: { type: "string", default: "5" },
+    only: { type: "string", default: choices.defaultRivals.join(",") },
+    measures: { type: "string", default: choices.measures.join(",") },
     json: { type: "string" },
+    prepare: { type: "boolean", default: false },
   } as const;
-  let values: { rounds?: string; seconds?: string; rivals?: string; json?: string };
-  try {
-    values = parseArgs({ args: [...argv], options }).values;
-  } catch (error) {
-    throw new MinitailError("usage", (error as Error).message, { hint: `${BENCH_USAGE}${known.join(", ")}` });
-  }
-  const rivals = values.rivals?.split(",") ?? defaults;
-  const unknown = rivals.find((name) => !known.includes(name));
-  if (unknown !== undefined) {
-    throw new MinitailError("usage", `no rival is called ${unknown}`, { hint: `there are ${known.join(", ")}` });
-  }
+  const fail = (message: string) => {
+    throw new MinitailError("usage", message, { hint: formatUsage(choices) });
+  };
+  const { values } = (() => {
+    try {
+      return parseArgs({ args: [...argv], options });
+    } catch (error) {
+      return fail((error as Error).message);
+    }
+  })();
+  const parseCount = (text: string, name: string) => {
+    return /^[1-9]\d{0,3}$/.test(text) ? Number(text) : fail(`${name} wants a number from 1 to 9999, not ${text}`);
+  };
+  const parseNames = (text: string, known: readonly string[], kind: string) => {
+    const names = text.split(",");
+    const unknown = names.find((name) => !known.includes(name));
+    return unknown === undefined ? names : fail(`no ${kind} is called ${unknown}`);
+  };
   return {
-    rounds: parseCount(values.rounds ?? "3", "--rounds"),
-    seconds: parseCount(values.seconds ?? "5", "--seconds"),
-    rivals,
+    rounds: parseCount(values.rounds, "--rounds"),
+    seconds: parseCount(values.seconds, "--seconds"),
+    rivals: parseNames(values.only, choices.rivals, "rival"),
+    measures: parseNames(values.measures, choices.measures, "measure"),
     jsonPath: values.json,
+    isPreparation: values.prepare,
   };
 }
 
-function parseCount(text: string, name: string): number {
-  if (!/^[1-9]\d{0,3}$/.test(text))
-    throw new MinitailError("usage", `${name} wants a number from 1 to 9999, not ${text}`);
-  return Number(text);
+function formatUsage({ rivals, defaultRivals, measures }: BenchChoices): string {
+  const others = rivals.filter((name) => !defaultRivals.includes(name));
+  return `usage: bun run bench [--rounds N] [--seconds N] [--only RIVAL,...] [--measures NAME,...] [--json FILE] [--prepare]
+
+  --rounds N      how often each rival is measured; the table has medians (3)
+  --seconds N     how long each transfer lasts (5)
+  --only A,B      who is measured (${defaultRivals.join(",")}); there are also ${others.join(", ")}
+  --measures A,B  what is measured beside memory and start (${measures.join(",")})
+  --json FILE     the results as JSON as well; "-" for standard output, with nothing else on it
+  --prepare       build the rivals and end`;
 }

@@ -9,6 +9,8 @@ const TICKS_PER_SECOND = 100;
 const USER_TICKS = 11;
 const SYSTEM_TICKS = 12;
 
+const MEMORY_WATCH_INTERVAL_MS = 200;
+
 export interface Memory {
   readonly residentMiB: number;
   readonly anonymousMiB: number;
@@ -33,4 +35,28 @@ export function largestMemory(pids: readonly number[]): Memory | undefined {
     Math.max(...statuses.map((status) => Number(new RegExp(`^${field}:\\s+(\\d+) kB`, "m").exec(status)?.[1] ?? 0))) /
     1024;
   return { residentMiB: largest("VmRSS"), anonymousMiB: largest("RssAnon") };
+}
+
+export interface MemoryWatch extends Disposable {
+  /** The most seen since the watch began; undefined of no process. */
+  largest(): Memory | undefined;
+}
+
+/** Looks at the memory of processes now and then, until it is disposed of. */
+export function watchMemory(pids: readonly number[]): MemoryWatch {
+  let most: Memory | undefined;
+  const look = () => {
+    const now = largestMemory(pids);
+    if (now === undefined) return;
+    most = {
+      residentMiB: Math.max(now.residentMiB, most?.residentMiB ?? 0),
+      anonymousMiB: Math.max(now.anonymousMiB, most?.anonymousMiB ?? 0),
+    };
+  };
+  const timer = setInterval(look, MEMORY_WATCH_INTERVAL_MS);
+  const largest = () => {
+    look();
+    return most;
+  };
+  return { largest, [Symbol.dispose]: () => clearInterval(timer) };
 }

@@ -3,7 +3,7 @@
 import type { TwoHosts } from "./two-hosts.ts";
 
 export interface Rival {
-  /** As `--rivals` and the table call it. */
+  /** As `--only` and the table call it. */
   readonly name: string;
   /** Builds, fetches or finds the program. A failure's message becomes the reason for its absence from the table. */
   prepare(): Promise<PreparedRival>;
@@ -19,6 +19,8 @@ export interface PreparedRival {
 export interface Tunnel {
   /** The right host's address, as the left host reaches it through the tunnel. */
   readonly rightAddress: string;
+  /** The tunnel's interface on both hosts; undefined where there is no tunnel. */
+  readonly interfaceName?: string;
   /** Those of both ends. */
   readonly pids: readonly number[];
   readonly interfaceReadyMs?: number;

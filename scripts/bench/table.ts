@@ -9,9 +9,12 @@ export interface TableRow {
   readonly ratios: Medians | undefined;
 }
 
-/** Aligned Markdown. A figure that does not exist is an empty cell. */
+/** Aligned Markdown. A figure that does not exist is an empty cell; one that no rival has is left out. */
 export function formatTables(rows: readonly TableRow[], referenceName: string): string {
-  return FIGURE_TABLES.map((columns) => formatTable(columns, rows, referenceName)).join("\n\n");
+  return FIGURE_TABLES.map((columns) => columns.filter(({ figure }) => rows.some(({ medians }) => figure in medians)))
+    .filter((columns) => columns.length > 0)
+    .map((columns) => formatTable(columns, rows, referenceName))
+    .join("\n\n");
 }
 
 function formatTable(columns: readonly FigureColumn[], rows: readonly TableRow[], referenceName: string): string {

@@ -9,7 +9,8 @@ import { addAddress, changeLink, createVeth, getLink } from "bun-ffi-tun";
 import { parseAddress } from "../../src/base/ip.ts";
 import { Lab, type Host as LabHost } from "../../test/lab/index.ts";
 
-const CABLE = "cable";
+/** The name of its end on either host. */
+export const CABLE = "cable";
 const PREFIX_LENGTH_BITS = 24;
 
 export interface Host {
@@ -30,7 +31,11 @@ export async function buildTwoHosts(): Promise<TwoHosts> {
     const left = { lab: await lab.host("left"), address: "198.51.100.1" };
     const right = { lab: await lab.host("right"), address: "198.51.100.2" };
     createVeth(left.lab.netlink, { name: CABLE }, { name: CABLE, namespaceFd: right.lab.namespaceFd });
-    for (const host of [left, right]) plugIn(host);
+    for (const host of [left, right]) {
+      plugIn(host);
+      // A connection must not begin with what TCP learnt of the rival before it, which had the same addresses.
+      host.lab.setSysctl("net.ipv4.tcp_no_metrics_save", 1);
+    }
     return { left, right, [Symbol.asyncDispose]: () => lab[Symbol.asyncDispose]() };
   } catch (error) {
     await lab[Symbol.asyncDispose]();

@@ -1,9 +1,11 @@
 import { describe, expect, test } from "bun:test";
-import { gbitPerSecondOf, parseIperf, parsePing } from "../../scripts/bench/judges.ts";
+import { parseReceivedBytes, requireCarried } from "../../scripts/bench/interface-bytes.ts";
+import { gbitPerSecondOf, parseIperf, parsePing, parseSockperf } from "../../scripts/bench/judges.ts";
 import { type Measurement, mediansOf, ratiosTo } from "../../scripts/bench/measurement.ts";
 import { parseOptions } from "../../scripts/bench/options.ts";
 import { median } from "../../scripts/bench/statistics.ts";
 import { formatTables } from "../../scripts/bench/table.ts";
+import type { TwoHosts } from "../../scripts/bench/two-hosts.ts";
 import { isAtLeast } from "../../scripts/bench/version.ts";
 
 const ROUND: Measurement = {
@@ -48,22 +50,34 @@ describe("results", () => {
     const rows = [
       {
         name: "ours",
-        medians: { ...medians, tcpOneStreamGbitPerSecond: 6 },
+        medians: { ...medians, tcpOneStreamGbitPerSecond: 6, interfaceReadyMs: 90 },
         ratios: { tcpOneStreamGbitPerSecond: 1.5 },
       },
       { name: "theirs", medians, ratios: undefined },
     ];
-    const [transfers = "", others = ""] = formatTables(rows, "theirs").split("\n\n");
-    for (const table of [transfers, others]) {
+    const [transfers = "", datagrams = "", others = ""] = formatTables(rows, "theirs").split("\n\n");
+    for (const table of [transfers, datagrams, others]) {
       const lines = table.split("\n");
       expect(new Set(lines.map((line) => line.length)).size).toBe(1);
     }
     expect(transfers.split("\n")).toHaveLength(6);
-    // No ratio in the second table, so no row for it.
+    // No ratio in these tables, so no row for it.
+    expect(datagrams.split("\n")).toHaveLength(5);
     expect(others.split("\n")).toHaveLength(5);
     expect(transfers).toMatch(/\| ours +\| +6\.00 \| +4\.00 \|/);
     expect(transfers).toMatch(/\| ours \/ theirs \| +1\.50x \|/);
     expect(transfers).not.toContain("theirs / theirs");
+    // What one rival has not is empty, what none has is left out.
+    expect(others).toMatch(/\| theirs +\| +\|\n/);
+    expect(others).not.toContain("RSS");
+  });
+
+  test("figures that nobody was asked for make no table", () => {
+    const rows = [{ name: "ours", medians: { pingIdleMs: 0.1 }, ratios: undefined }];
+    const tables = formatTables(rows, "theirs");
+    expect(tables).toContain("ping idle");
+    expect(tables).not.toContain("TCP");
+    expect(tables.split("\n")).toHaveLength(4);
   });
 });
 
@@ -71,12 +85,29 @@ describe("what judges print", () => {
   test("a transfer both ways counts both ways", () => {
     const report = {
       end: {
-        sum_sent: { seconds: 2, bytes: 9e9 },
+        sum_sent: { seconds: 2, bytes: 9e9, retransmits: 7 },
         sum_received: { seconds: 2, bytes: 5e8 },
         sum_received_bidir_reverse: { seconds: 2, bytes: 2.5e8 },
       },
     };
-    expect(gbitPerSecondOf(parseIperf(JSON.stringify(report)))).toBe(3);
+    const summary = parseIperf(JSON.stringify(report));
+    expect(summary).toEqual({ seconds: 2, receivedBytes: 7.5e8, sentBytes: 9e9, retransmissions: 7 });
+    expect(gbitPerSecondOf(summary.receivedBytes, summary.seconds)).toBe(3);
+  });
+
+  test("a transfer of datagrams loses some", () => {
+    const report = {
+      end: {
+        sum_sent: { seconds: 5, bytes: 2e9, lost_percent: 0 },
+        sum_received: { seconds: 5, bytes: 1.5e9, lost_percent: 25 },
+      },
+    };
+    expect(parseIperf(JSON.stringify(report))).toEqual({
+      seconds: 5,
+      receivedBytes: 1.5e9,
+      sentBytes: 2e9,
+      lostPercent: 25,
+    });
   });
 
   test("iperf3's own error is an error", () => {
@@ -88,6 +119,51 @@ describe("what judges print", () => {
     const output =
       "64 bytes from 10.77.0.2: icmp_seq=1 ttl=64 time=0.215 ms\nno answer\n64 bytes: icmp_seq=3 ttl=64 time=12 ms\n";
     expect(parsePing(output)).toEqual([0.215, 12]);
+  });
+
+  test("answers of sockperf", () => {
+    const total = "RunTime=1.250 sec; Warm up time=400 msec; SentMessages=75720; ReceivedMessages=75718";
+    const output = `sockperf: Test ended\nsockperf: [Total Run] ${total}\nsockperf: No valid observations found.\n`;
+    expect(parseSockperf(output)).toEqual({ seconds: 1.25, replies: 75718 });
+    expect(() => parseSockperf("sockperf: ERROR: Can't connect")).toThrow("Can't connect");
+  });
+});
+
+describe("what interfaces counted", () => {
+  const report = (bytes: number) => JSON.stringify([{ ifname: "x", stats64: { rx: { bytes }, tx: { bytes: 1 } } }]);
+
+  test("is read from ip's report", () => {
+    expect(parseReceivedBytes(report(70_000))).toBe(70_000);
+    expect(() => parseReceivedBytes("[]")).toThrow("no counters");
+  });
+
+  /** Hosts of which each has received as much on the cable and in the tunnel when the action is over. */
+  function hostsThatReceive(bytesOfInterface: Readonly<Record<string, number>>) {
+    let isOver = false;
+    const lab = {
+      output: async (argv: readonly string[]) => report(isOver ? (bytesOfInterface[argv.at(-1)!] ?? 0) : 0),
+    };
+    const hosts = { left: { lab }, right: { lab } } as unknown as TwoHosts;
+    const finish = () => {
+      isOver = true;
+    };
+    return { hosts, finish };
+  }
+
+  test.each([
+    ["both carried it", { cable: 600, tunnel0: 500 }, true],
+    ["the tunnel was passed by", { cable: 600, tunnel0: 400 }, false],
+    ["the cable was passed by", { cable: 10, tunnel0: 500 }, false],
+  ] as const)("%s", async (_, bytesOfInterface, isAccepted) => {
+    const { hosts, finish } = hostsThatReceive(bytesOfInterface);
+    const carried = requireCarried(
+      hosts,
+      { interfaceName: "tunnel0" },
+      async () => finish(),
+      () => 1000,
+    );
+    if (isAccepted) await carried;
+    else await expect(carried).rejects.toThrow("1000 bytes are said to have been carried");
   });
 });
 
@@ -102,19 +178,39 @@ test.each([
 });
 
 describe("options", () => {
-  const parse = (...argv: string[]) => parseOptions(argv, ["a", "b"], ["a"]);
+  const choices = { rivals: ["a", "b"], defaultRivals: ["a"], measures: ["tcp", "ping"] };
+  const parse = (...argv: string[]) => parseOptions(argv, choices);
 
   test("defaults and given values", () => {
-    expect(parse()).toEqual({ rounds: 3, seconds: 5, rivals: ["a"], jsonPath: undefined });
-    expect(parse("--rounds", "1", "--seconds=2", "--rivals", "b,a", "--json", "x")).toEqual({
+    expect(parse()).toEqual({
+      rounds: 3,
+      seconds: 5,
+      rivals: ["a"],
+      measures: ["tcp", "ping"],
+      jsonPath: undefined,
+      isPreparation: false,
+    });
+    const given = "--rounds 1 --seconds=2 --only b,a --measures ping --json - --prepare";
+    expect(parse(...given.split(" "))).toEqual({
       rounds: 1,
       seconds: 2,
       rivals: ["b", "a"],
-      jsonPath: "x",
+      measures: ["ping"],
+      jsonPath: "-",
+      isPreparation: true,
     });
   });
 
-  test.each(["--rounds 0", "--rounds 1.5", "--seconds", "--rivals c", "--what", "more"])("refuses %p", (line) => {
+  test.each([
+    "--rounds 0",
+    "--rounds 1.5",
+    "--seconds",
+    "--only c",
+    "--only a,",
+    "--measures tcp,speed",
+    "--what",
+    "more",
+  ])("refuses %p", (line) => {
     expect(() => parse(...line.split(" "))).toThrow();
   });
 });

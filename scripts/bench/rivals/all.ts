@@ -3,12 +3,13 @@
 import type { Rival } from "../rival.ts";
 import { minitail } from "./minitail.ts";
 import { noTunnel } from "./no-tunnel.ts";
+import { minitailToWireguardGo, wireguardGoToMinitail } from "./stock-pairs.ts";
 import { wireguardGo } from "./wireguard-go.ts";
 import { wireguardGoOfDebian } from "./wireguard-go-debian.ts";
 
 /** What the ratios are to. */
 export const REFERENCE_NAME = wireguardGo.name;
 
-export const DEFAULT_RIVALS: readonly Rival[] = [minitail, wireguardGo];
+export const DEFAULT_RIVALS: readonly Rival[] = [minitail, wireguardGo, minitailToWireguardGo, wireguardGoToMinitail];
 
 export const ALL_RIVALS: readonly Rival[] = [...DEFAULT_RIVALS, wireguardGoOfDebian, noTunnel];

@@ -2,21 +2,15 @@
 
 import { requireCommand } from "../../../test/machine/command.ts";
 import { ensurePrograms } from "../../../test/machine/debian.ts";
-import type { Rival } from "../rival.ts";
-import { startWireGuardTunnel } from "../wireguard-tunnel.ts";
+import { type WireGuardProgram, wireGuardRival } from "../wireguard-rival.ts";
 
-export const wireguardGoOfDebian: Rival = {
-  name: "wireguard-go-debian",
-  async prepare() {
-    await ensurePrograms({ "wireguard-go": "wireguard-go" });
-    const version = await requireCommand([
-      "dpkg-query",
-      "--show",
-      "--showformat",
-      "Debian $" + "{Version}",
-      "wireguard-go",
-    ]);
-    const command = (interfaceName: string) => ["wireguard-go", "-f", interfaceName];
-    return { version, startTunnel: (hosts) => startWireGuardTunnel(hosts, { command }) };
-  },
-};
+const PACKAGE = "wireguard-go";
+
+export const wireguardGoOfDebian = wireGuardRival("wireguard-go-debian", findWireguardGoOfDebian);
+
+export async function findWireguardGoOfDebian(): Promise<WireGuardProgram> {
+  await ensurePrograms({ "wireguard-go": PACKAGE });
+  const format = "Debian $" + "{Version}";
+  const version = await requireCommand(["dpkg-query", "--show", "--showformat", format, PACKAGE]);
+  return { version, command: (interfaceName) => ["wireguard-go", "-f", interfaceName] };
+}

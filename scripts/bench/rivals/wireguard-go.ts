@@ -2,23 +2,20 @@
 
 import { errorMessage } from "../../../src/base/errors.ts";
 import { buildGoProgram } from "../go-program.ts";
-import type { Rival } from "../rival.ts";
-import { startWireGuardTunnel } from "../wireguard-tunnel.ts";
-import { wireguardGoOfDebian } from "./wireguard-go-debian.ts";
+import { type WireGuardProgram, wireGuardRival } from "../wireguard-rival.ts";
+import { findWireguardGoOfDebian } from "./wireguard-go-debian.ts";
 
 const MODULE = "golang.zx2c4.com/wireguard";
 
-export const wireguardGo: Rival = {
-  name: "wireguard-go",
-  async prepare() {
-    try {
-      const { path, version } = await buildGoProgram(MODULE);
-      const command = (interfaceName: string) => [path, "-f", interfaceName];
-      return { version, startTunnel: (hosts) => startWireGuardTunnel(hosts, { command }) };
-    } catch (error) {
-      const substitute = await wireguardGoOfDebian.prepare();
-      const reason = errorMessage(error).slice(0, 200);
-      return { ...substitute, version: `${substitute.version}, because the newest cannot be built here: ${reason}` };
-    }
-  },
-};
+export const wireguardGo = wireGuardRival("wireguard-go", findWireguardGo);
+
+export async function findWireguardGo(): Promise<WireGuardProgram> {
+  try {
+    const { path, version } = await buildGoProgram(MODULE);
+    return { version, command: (interfaceName) => [path, "-f", interfaceName] };
+  } catch (error) {
+    const substitute = await findWireguardGoOfDebian();
+    const reason = errorMessage(error).slice(0, 200);
+    return { ...substitute, version: `${substitute.version}, because the newest cannot be built here: ${reason}` };
+  }
+}
