@@ -239,6 +239,9 @@ export class Tunnel {
       case "send":
         this.#send(action, nowMs);
         break;
+      case "set-mac1-key":
+        plane.setMac1Key(action.key);
+        break;
       case "add-peer":
         plane.addPeer(action.slot);
         break;

@@ -8,6 +8,7 @@ import { closeFd, createEventFd, dupFd, signalEventFd } from "bun-ffi-tun";
 import { errorMessage, MinitailError } from "../base/errors.ts";
 import type { Endpoint, IpPrefix } from "../base/ip.ts";
 import type { TransportCipherName } from "../crypto/transport-cipher.ts";
+import { MESSAGE_COOKIE_REPLY } from "../wire/wireguard.ts";
 import type { DataPlaneEvent, ReceiveCommand, TransmitCommand } from "./event.ts";
 import type { HeaderCounterName } from "./layout.ts";
 import { SharedTables } from "./shared-tables.ts";
@@ -93,6 +94,11 @@ export class DataPlane {
   /** Sends an IP packet as if it came from the device. */
   sendPacket(packet: Uint8Array): void {
     this.#transmit.tell({ type: "packet", bytes: packet });
+  }
+
+  /** Handshake messages to this machine have a mac1 made with this key; the others are dropped. */
+  setMac1Key(key: Uint8Array | undefined): void {
+    this.#writer.setMac1Key(key);
   }
 
   addPeer(slot: number): void {
@@ -185,7 +191,8 @@ export class DataPlane {
   }
 
   #handleEvent(event: DataPlaneEvent): void {
-    if (event.type === "message" || event.type === "echo-reply") this.#writer.handoverTaken();
+    if (event.type === "message") this.#writer.handoverTaken(event.bytes[0] === MESSAGE_COOKIE_REPLY);
+    if (event.type === "echo-reply") this.#writer.handoverTaken(false);
     if (this.#stopped) return;
     if (this.#early) this.#early.push(event);
     else this.#options.onEvent(event);

@@ -2,7 +2,7 @@
 
 /** From either worker to the main thread. */
 export type DataPlaneEvent =
-  /** A handshake message or cookie reply, or another datagram that is not transport data. */
+  /** A handshake message with a valid mac1, or a cookie reply. */
   | { readonly type: "message"; readonly bytes: Uint8Array; readonly address: Uint8Array; readonly port: number }
   /** A packet waits for a session with this peer, or the session is getting old. */
   | { readonly type: "handshake-wanted"; readonly slot: number }

@@ -124,11 +124,12 @@ export class FastReceive implements ReceiveDevice, ReceiveEvents {
     return written === writeBytes;
   }
 
-  message(buffer: Uint8Array, offset: number, lengthBytes: number): void {
+  message(buffer: Uint8Array, offset: number, lengthBytes: number): boolean {
     const source = this.#messages.sourceEndpoint();
-    if (!source) return;
+    if (!source) return false;
     const bytes = buffer.slice(offset, offset + lengthBytes);
     this.#options.report({ type: "message", bytes, address: unmapAddress(source.address), port: source.port });
+    return true;
   }
 
   handshakeWanted(slot: number): void {

@@ -18,7 +18,7 @@ export const MAXIMUM_PEERS = 1 << 14;
 export const MAXIMUM_SESSIONS = 1 << 17;
 export const MAXIMUM_TRIE_NODES = 1 << 19;
 
-export const HEADER_LENGTH_BYTES = 4 * CACHE_LINE_BYTES;
+export const HEADER_LENGTH_BYTES = 5 * CACHE_LINE_BYTES;
 export const PEER_ROW_LENGTH_BYTES = 3 * CACHE_LINE_BYTES;
 export const SESSION_ROW_LENGTH_BYTES = 2 * CACHE_LINE_BYTES;
 export const TRIE_NODE_LENGTH_BYTES = 32;
@@ -28,7 +28,7 @@ export const SESSIONS_OFFSET = PEERS_OFFSET + MAXIMUM_PEERS * PEER_ROW_LENGTH_BY
 export const TRIE_OFFSET = SESSIONS_OFFSET + MAXIMUM_SESSIONS * SESSION_ROW_LENGTH_BYTES;
 export const SHARED_LENGTH_BYTES = TRIE_OFFSET + MAXIMUM_TRIE_NODES * TRIE_NODE_LENGTH_BYTES;
 
-/** Header: 32-bit words, by index. The first line is main's, the second tx's, the third rx's. */
+/** Header: 32-bit words, by index. The first and fourth line are main's, the second tx's, the third and fifth rx's. */
 export const HeaderWord = {
   /** Largest packet of the device, bytes. */
   mtuBytes: 0,
@@ -39,7 +39,17 @@ export const HeaderWord = {
   trieVersion: 3,
   /** Messages and echo replies handed to the main thread and not yet taken by it. */
   handoversWaiting: 4,
+  /** The same of cookie replies. */
+  cookieRepliesWaiting: 5,
+  /** Of the key that mac1 of messages to this machine is made with. */
+  mac1KeyVersion: 48,
+  /** 0 while there is no key. */
+  hasMac1Key: 49,
 } as const;
+
+/** In the header, behind its version. */
+export const MAC1_KEY_OFFSET = 3 * CACHE_LINE_BYTES + 8;
+export const MAC1_KEY_LENGTH_BYTES = 32;
 
 /** Header: counters as 64-bit floats, by index. Each is written by one worker. */
 export const HeaderCounter = {
@@ -56,6 +66,7 @@ export const HeaderCounter = {
   rxDeviceRefused: 21,
   rxHandoversDropped: 22,
   rxPackets: 23,
+  rxWrongMac1: 32,
 } as const;
 
 export type HeaderCounterName = keyof typeof HeaderCounter;

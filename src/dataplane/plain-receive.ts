@@ -4,6 +4,7 @@
  */
 
 import { allocateStable, boottimeMs, writeFd } from "bun-ffi-tun";
+import { errorMessage } from "../base/errors.ts";
 import { equalAddresses, parseAddress, unmapAddress } from "../base/ip.ts";
 import type { TransportCipher } from "../crypto/transport-cipher.ts";
 import { type AdoptedUdpSocket, adoptUdpSocket } from "./bun-udp.ts";
@@ -78,10 +79,11 @@ export class PlainReceive implements ReceiveDevice, ReceiveEvents {
     return writeFd(this.#options.deviceFd, this.#datagram.address + offset, lengthBytes) === lengthBytes;
   }
 
-  message(buffer: Uint8Array, offset: number, lengthBytes: number): void {
+  message(buffer: Uint8Array, offset: number, lengthBytes: number): boolean {
     const source = this.#source();
     const bytes = buffer.slice(offset, offset + lengthBytes);
     this.#options.report({ type: "message", bytes, address: source, port: this.#sourcePort });
+    return true;
   }
 
   handshakeWanted(slot: number): void {
@@ -126,12 +128,18 @@ export class PlainReceive implements ReceiveDevice, ReceiveEvents {
     });
   }
 
+  /** Bun drops what a callback throws: a worker that can't go on would be silent about it. */
   #handleData(data: Uint8Array, port: number, addressText: string): void {
     if (data.length > DATAGRAM_BUFFER_LENGTH_BYTES) return;
     this.#sourceText = addressText;
     this.#sourcePort = port;
     this.#datagram.bytes.set(data);
-    this.#receiver.handleDatagram(this.#datagram.bytes, 0, data.length, boottimeMs());
+    try {
+      this.#receiver.handleDatagram(this.#datagram.bytes, 0, data.length, boottimeMs());
+    } catch (error) {
+      this.close();
+      this.#options.report({ type: "failed", message: errorMessage(error) });
+    }
   }
 
   /** The source of the datagram at hand; IPv4 as such, though a socket for both families maps it. */

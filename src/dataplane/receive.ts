@@ -10,8 +10,6 @@ import type { TransportCipher } from "../crypto/transport-cipher.ts";
 import { isDaemonEchoReply } from "../wire/icmp.ts";
 import { IPV4_SOURCE_OFFSET, IPV6_SOURCE_OFFSET, ipPacketLength, isIpv4Packet } from "../wire/ip.ts";
 import {
-  MESSAGE_COOKIE_REPLY,
-  MESSAGE_INITIATION,
   MESSAGE_TRANSPORT,
   sessionRow,
   TRANSPORT_COUNTER_OFFSET,
@@ -21,16 +19,11 @@ import {
   TRANSPORT_TAG_LENGTH_BYTES,
 } from "../wire/wireguard.ts";
 import { AllowedIpsReader } from "./allowed-ips.ts";
-import { HeaderWord, PeerNumber, PeerWord } from "./layout.ts";
+import { HandoverGate } from "./handover-gate.ts";
+import { PeerNumber, PeerWord } from "./layout.ts";
 import { ReplayWindow } from "./replay-window.ts";
 import { type CachedSession, SessionCache } from "./session-cache.ts";
 import { peerNumbers, peerWords, type SharedTables } from "./shared-tables.ts";
-
-/** Messages and echo replies that may wait for the main thread; more are dropped, as a full socket buffer would. */
-export const MAXIMUM_HANDOVERS_WAITING = 512;
-
-/** Largest handover: no handshake message or probe comes near it. */
-export const MAXIMUM_HANDOVER_BYTES = 2048;
 
 /** Takes packets for this machine. False where the packet was not taken. */
 export interface ReceiveDevice {
@@ -43,8 +36,8 @@ export interface ReceiveDevice {
 }
 
 export interface ReceiveEvents {
-  /** A datagram that is not transport data; the bytes are valid during the call alone. */
-  message(buffer: Uint8Array, offset: number, lengthBytes: number): void;
+  /** A handshake message or cookie reply, valid during the call alone. False where it can't be handed over. */
+  message(buffer: Uint8Array, offset: number, lengthBytes: number): boolean;
   handshakeWanted(slot: number): void;
   sessionConfirmed(localIndex: number): void;
   /** An authenticated packet of this peer has come by the wire just now, from wherever it came. */
@@ -60,6 +53,7 @@ export class Receiver {
   readonly #events: ReceiveEvents;
   readonly #allowedIps: AllowedIpsReader;
   readonly #sessions: SessionCache;
+  readonly #handovers: HandoverGate;
 
   constructor(tables: SharedTables, cipher: TransportCipher, device: ReceiveDevice, events: ReceiveEvents) {
     this.#tables = tables;
@@ -68,6 +62,7 @@ export class Receiver {
     this.#events = events;
     this.#allowedIps = new AllowedIpsReader(tables.words);
     this.#sessions = new SessionCache(tables, cipher, "receive");
+    this.#handovers = new HandoverGate(tables);
   }
 
   /** One datagram at `offset` of `buffer`, which is overwritten. */
@@ -154,7 +149,7 @@ export class Receiver {
       return false;
     }
     if (isDaemonEchoReply(buffer, offset, packetBytes)) {
-      if (this.#mayHandOver()) this.#events.echoReply(slot, buffer, offset, packetBytes);
+      if (this.#handovers.admitEchoReply()) this.#events.echoReply(slot, buffer, offset, packetBytes);
       return false;
     }
     if (!this.#device.write(buffer, offset, packetBytes)) this.#tables.count("rxDeviceRefused");
@@ -162,24 +157,8 @@ export class Receiver {
   }
 
   #handOver(buffer: Uint8Array, offset: number, lengthBytes: number): void {
-    const type = lengthBytes >= 4 ? buffer[offset]! : 0;
-    const isHandshake = type >= MESSAGE_INITIATION && type <= MESSAGE_COOKIE_REPLY;
-    if (!isHandshake || lengthBytes > MAXIMUM_HANDOVER_BYTES) {
-      this.#tables.count("rxMalformed");
-      return;
-    }
-    if (this.#mayHandOver()) this.#events.message(buffer, offset, lengthBytes);
-  }
-
-  /** Counts one more handover; false where too many wait already. */
-  #mayHandOver(): boolean {
-    const { words } = this.#tables;
-    if (Atomics.load(words, HeaderWord.handoversWaiting) >= MAXIMUM_HANDOVERS_WAITING) {
-      this.#tables.count("rxHandoversDropped");
-      return false;
-    }
-    Atomics.add(words, HeaderWord.handoversWaiting, 1);
-    return true;
+    if (!this.#handovers.admitMessage(buffer, offset, lengthBytes)) return;
+    if (!this.#events.message(buffer, offset, lengthBytes)) this.#handovers.giveBack(buffer[offset]!);
   }
 
   #note(slot: number, messageBytes: number, isData: boolean, nowMs: number): void {

@@ -3,10 +3,12 @@
 import { type Endpoint, type IpPrefix, isIpv4 } from "../base/ip.ts";
 import { sessionRow } from "../wire/wireguard.ts";
 import { AllowedIpsWriter } from "./allowed-ips.ts";
+import { giveHandoverBack } from "./handover-gate.ts";
 import {
   HeaderCounter,
   type HeaderCounterName,
   HeaderWord,
+  MAC1_KEY_OFFSET,
   MAXIMUM_PEERS,
   MAXIMUM_SESSIONS,
   PEER_ENDPOINT_ADDRESS_OFFSET,
@@ -70,6 +72,15 @@ export class TableWriter {
 
   setMtu(mtuBytes: number): void {
     this.#tables.words[HeaderWord.mtuBytes] = mtuBytes;
+  }
+
+  /** rx drops handshake messages whose mac1 is not made with this key of 32 bytes; all of them without one. */
+  setMac1Key(key: Uint8Array | undefined): void {
+    const { words, bytes } = this.#tables;
+    writeRow(words, HeaderWord.mac1KeyVersion, () => {
+      words[HeaderWord.hasMac1Key] = key ? 1 : 0;
+      if (key) bytes.set(key, MAC1_KEY_OFFSET);
+    });
   }
 
   addPeer(slot: number): void {
@@ -171,8 +182,8 @@ export class TableWriter {
   }
 
   /** A message or echo reply that rx handed over has been taken. */
-  handoverTaken(): void {
-    Atomics.sub(this.#tables.words, HeaderWord.handoversWaiting, 1);
+  handoverTaken(isCookieReply: boolean): void {
+    giveHandoverBack(this.#tables, isCookieReply);
   }
 
   #writePeer(slot: number, write: (firstWord: number) => void): void {

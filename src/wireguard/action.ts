@@ -19,6 +19,15 @@ export interface SendAction {
   readonly bytes: Uint8Array;
 }
 
+/**
+ * mac1 of initiations and responses to this device is made with this key of 32 bytes (section 5.4.4): whoever carries
+ * messages may drop those of another mac1 before the device sees them, and all of them where it is `undefined`.
+ */
+export interface SetMac1KeyAction {
+  readonly type: "set-mac1-key";
+  readonly key: Uint8Array | undefined;
+}
+
 export interface AddPeerAction {
   readonly type: "add-peer";
   readonly slot: number;
@@ -94,6 +103,7 @@ export interface DropQueueAction {
 
 export type Action =
   | SendAction
+  | SetMac1KeyAction
   | AddPeerAction
   | RemovePeerAction
   | SetEndpointAction

@@ -61,7 +61,8 @@ export class MacGenerator {
 
 /** The receiver's side: one a device. */
 export class MacChecker {
-  readonly #mac1Key: Uint8Array;
+  /** 32 bytes. */
+  readonly mac1Key: Uint8Array;
   readonly #cookieKey: Uint8Array;
   readonly #random: RandomSource;
   #secret = new Uint8Array(0);
@@ -69,14 +70,14 @@ export class MacChecker {
 
   /** `publicKey` is the device's own. */
   constructor(publicKey: Uint8Array, random: RandomSource) {
-    this.#mac1Key = blake2s(LABEL_MAC1, publicKey);
+    this.mac1Key = blake2s(LABEL_MAC1, publicKey);
     this.#cookieKey = blake2s(LABEL_COOKIE, publicKey);
     this.#random = random;
   }
 
   hasValidMac1(message: Uint8Array): boolean {
     const offset = mac1Offset(message);
-    const mac1 = blake2sMac(this.#mac1Key, message.subarray(0, offset));
+    const mac1 = blake2sMac(this.mac1Key, message.subarray(0, offset));
     return equalBytes(mac1, message.subarray(offset, offset + MAC_LENGTH_BYTES));
   }
 

@@ -252,6 +252,7 @@ export class Device {
     } else {
       this.#identity = undefined;
     }
+    actions.push({ type: "set-mac1-key", key: this.#identity?.macs.mac1Key });
     old?.privateKey.fill(0);
     for (const peer of this.#peers.all()) {
       peer.handleIdentityChanged(nowMs, actions);

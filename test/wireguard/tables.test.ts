@@ -53,7 +53,7 @@ class TablesPlane implements Plane {
         write: (buffer, offset, lengthBytes) => this.#deliver(buffer.slice(offset, offset + lengthBytes)),
       },
       {
-        message: () => undefined,
+        message: () => false,
         handshakeWanted,
         sessionConfirmed: (localIndex) => output.event({ type: "session-confirmed", localIndex }),
         authenticated: (slot) => this.#noteSource(slot),
