@@ -15,6 +15,16 @@ const key: Load = async () =>
     create: async () => (await import("./commands/key-create.ts")).default,
   });
 
+const node: Load = async () =>
+  declareCommandGroup("node", "the machines of the network", {
+    list: async () => (await import("./commands/node-list.ts")).default,
+  });
+
+const secret: Load = async () =>
+  declareCommandGroup("secret", "the shared secret", {
+    create: async () => (await import("./commands/secret-create.ts")).default,
+  });
+
 const registry: Load = async () =>
   declareCommandGroup("registry", "the registry: serve one, look at ours", {
     serve: async () => (await import("./commands/registry-serve.ts")).default,
@@ -41,7 +51,7 @@ export const commandGroups: readonly CommandGroup[] = [
       help: async () => (await import("./commands/help.ts")).default,
     },
   },
-  { title: "Deciding", commands: { key } },
+  { title: "Deciding", commands: { key, node, secret } },
   { title: "Services", commands: { registry } },
 ];
 

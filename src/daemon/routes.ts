@@ -2,11 +2,13 @@
 
 import { createJoinKeyCall } from "./calls/create-join-key.ts";
 import { downCall } from "./calls/down.ts";
+import { nodeListCall } from "./calls/node-list.ts";
 import { pingCall } from "./calls/ping.ts";
 import { registryStatusCall } from "./calls/registry-status.ts";
 import { statusCall } from "./calls/status.ts";
 import type { Daemon } from "./daemon.ts";
 import { type Route, route } from "./local-api-server.ts";
+import { nodeList } from "./node-list.ts";
 
 export function routesOf(daemon: Daemon): readonly Route[] {
   return [
@@ -18,5 +20,6 @@ export function routesOf(daemon: Daemon): readonly Route[] {
     route(pingCall, (request) => daemon.running().ping(request)),
     route(registryStatusCall, () => daemon.running().registryStatus()),
     route(createJoinKeyCall, (request) => daemon.running().createKey(request)),
+    route(nodeListCall, () => nodeList(daemon.running().parts.membership.tailnet)),
   ];
 }
