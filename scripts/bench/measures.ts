@@ -95,8 +95,11 @@ async function roundTripMs({ tunnel, hosts }: Subject, count: number, intervalSe
   return middle;
 }
 
-/** A transfer from left to right, by a server that serves only this one. */
-async function transfer({ tunnel, hosts, seconds }: Subject, ...flags: readonly string[]): Promise<IperfSummary> {
+/** A transfer from left to right, by a server that serves only this one. `flags` are the client's of iperf3. */
+export async function transfer(
+  { tunnel, hosts, seconds }: Subject,
+  ...flags: readonly string[]
+): Promise<IperfSummary> {
   const server = ["iperf3", "--server", "--one-off", "--port", `${IPERF_PORT}`];
   const to = ["--client", tunnel.rightAddress, "--port", `${IPERF_PORT}`];
   const client = ["iperf3", ...to, "--time", `${seconds}`, "--json", ...flags];

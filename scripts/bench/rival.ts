@@ -25,6 +25,8 @@ export interface Tunnel {
   readonly pids: readonly number[];
   readonly interfaceReadyMs?: number;
   readonly firstReplyMs?: number;
+  /** What both programs have written to stderr so far. */
+  readonly written?: () => string;
   /** Ends both programs and waits until their interfaces are gone. */
   stop(): Promise<void>;
 }

@@ -27,8 +27,8 @@ export interface TunnelPlan {
   isReady(host: Host): boolean;
   /** What is left to do once both are ready. */
   configure?(): Promise<void>;
-  /** Takes away what the program on that host may leave behind. */
-  cleanUp?(host: Host): Promise<void>;
+  /** Takes away what was made for the programs, and what they may leave behind. */
+  cleanUp(): Promise<void>;
 }
 
 export async function runTunnel(hosts: TwoHosts, plan: TunnelPlan): Promise<Tunnel> {
@@ -38,7 +38,7 @@ export async function runTunnel(hosts: TwoHosts, plan: TunnelPlan): Promise<Tunn
   const stop = async () => {
     await Promise.all(processes.map((process) => process.stop()));
     await waitUntil("the interfaces to go", STOP_LIMIT_MS, () => !both.some(hasInterface));
-    await Promise.all(both.map((host) => plan.cleanUp?.(host)));
+    await plan.cleanUp();
   };
   try {
     const areReady = () => {
@@ -59,6 +59,7 @@ export async function runTunnel(hosts: TwoHosts, plan: TunnelPlan): Promise<Tunn
       pids,
       interfaceReadyMs,
       firstReplyMs,
+      written: () => processes.map(({ stderr }) => stderr).join(""),
       stop,
     };
   } catch (error) {

@@ -101,6 +101,7 @@ export class WireguardInterface implements UapiDevice {
 
   async stop(): Promise<void> {
     await this.#tunnel?.stop();
+    if (this.#tunnel) this.#options.log.debug(describeCounters(this.#tunnel));
     await this.#inTurn(() => this.#closeWire());
     closeFd(this.#monitorFd);
     closeFd(this.#deviceFd);
@@ -179,6 +180,12 @@ export class WireguardInterface implements UapiDevice {
     this.#wire = undefined;
     await this.#tunnel.setWire(-1);
   }
+}
+
+/** All counters that are not 0: what was carried, and what was dropped and why. */
+function describeCounters(tunnel: Tunnel): string {
+  const counters = Object.entries({ ...tunnel.counters(), ...tunnel.handshakeDrops() });
+  return `counted: ${counters.flatMap(([name, count]) => (count === 0 ? [] : [`${name} ${count}`])).join(", ")}`;
 }
 
 /** Whoever opened it told the kernel of no offloads. */
