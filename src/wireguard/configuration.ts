@@ -6,6 +6,11 @@ import type { Endpoint, IpPrefix } from "../base/ip.ts";
 export interface PeerConfiguration {
   readonly publicKey: Uint8Array;
   readonly remove?: boolean;
+  /**
+   * The key that the peer had until now: `publicKey` takes its place, and all that the peer has stays. Its former key
+   * is answered as well until a handshake with the new one has succeeded. Of no account where no such peer exists.
+   */
+  readonly formerPublicKey?: Uint8Array;
   /** Ignore this entry where the peer does not exist yet. */
   readonly updateOnly?: boolean;
   /** 32 bytes; all zero takes the preshared key away. */
@@ -26,6 +31,8 @@ export interface AllowedIpChange {
 export interface DeviceConfiguration {
   /** 32 bytes; all zero takes the private key away. */
   readonly privateKey?: Uint8Array;
+  /** With another private key, sessions that were made with the last one live on to their end. */
+  readonly keepSessions?: boolean;
   readonly replacePeers?: boolean;
   /** Applied in order. */
   readonly peers?: readonly PeerConfiguration[];

@@ -79,7 +79,7 @@ export class Device {
     validateConfiguration(change);
     this.#peers.checkRoom(change);
     const actions: Action[] = [];
-    if (change.privateKey) this.#setPrivateKey(change.privateKey, nowMs, actions);
+    if (change.privateKey) this.#setPrivateKey(change.privateKey, change.keepSessions ?? false, nowMs, actions);
     if (change.replacePeers) for (const peer of this.#peers.all()) this.#peers.remove(peer, actions);
     for (const peer of change.peers ?? []) this.#peers.configure(peer, nowMs, actions);
     return actions;
@@ -222,7 +222,7 @@ export class Device {
       sealedStatic: message.sealedStatic,
     });
     if (!handshake) return "forged";
-    const peer = this.#peers.find(handshake.remoteStatic);
+    const peer = this.#peers.findSpeaker(handshake.remoteStatic);
     if (!peer) {
       handshake.erase();
       return "unknownPeer";
@@ -240,7 +240,7 @@ export class Device {
     return reason;
   }
 
-  #setPrivateKey(privateKey: Uint8Array, nowMs: number, actions: Action[]): void {
+  #setPrivateKey(privateKey: Uint8Array, keepSessions: boolean, nowMs: number, actions: Action[]): void {
     const key = isAllZero(privateKey) ? undefined : clampX25519PrivateKey(privateKey);
     const old = this.#identity;
     if (key && old && equalBytes(key, old.privateKey)) return;
@@ -255,7 +255,8 @@ export class Device {
     actions.push({ type: "set-mac1-key", key: this.#identity?.macs.mac1Key });
     old?.privateKey.fill(0);
     for (const peer of this.#peers.all()) {
-      peer.handleIdentityChanged(nowMs, actions);
+      if (keepSessions) peer.handleIdentityRotated();
+      else peer.handleIdentityChanged(nowMs, actions);
       this.#peers.schedule(peer);
     }
   }

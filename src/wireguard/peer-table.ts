@@ -17,6 +17,8 @@ export class PeerTable {
   readonly #slots: NumberPool;
   /** By public key, in the order in which they were added. */
   readonly #byKey = new Map<string, Peer>();
+  /** By the key that a peer had before, as long as it may still speak with that. */
+  readonly #byFormerKey = new Map<string, Peer>();
   readonly #bySlot: (Peer | undefined)[] = [];
   readonly #allowedIps = new AllowedIps();
   readonly #deadlines = new DeadlineHeap<Peer>();
@@ -29,6 +31,14 @@ export class PeerTable {
 
   find(publicKey: Uint8Array): Peer | undefined {
     return this.#byKey.get(formatHex(publicKey));
+  }
+
+  /** The peer that may begin a handshake with this key: its key, or the one that it had until now. */
+  findSpeaker(publicKey: Uint8Array): Peer | undefined {
+    const peer = this.find(publicKey);
+    if (peer) return peer;
+    const former = this.#byFormerKey.get(formatHex(publicKey));
+    return former?.speaksWith(publicKey) ? former : undefined;
   }
 
   at(slot: number): Peer | undefined {
@@ -70,7 +80,7 @@ export class PeerTable {
 
   /** Adds, changes or removes one peer. */
   configure(change: PeerConfiguration, nowMs: number, actions: Action[]): void {
-    const known = this.find(change.publicKey);
+    const known = this.find(change.publicKey) ?? this.#giveKey(change, actions);
     if (change.remove) {
       if (known) this.remove(known, actions);
       return;
@@ -96,6 +106,7 @@ export class PeerTable {
     this.#moveAllowedIps(peer, { replaceAllowedIps: true }, actions);
     this.#deadlines.delete(peer);
     this.#byKey.delete(formatHex(peer.publicKey));
+    this.#forgetFormerKey(peer);
     this.#bySlot[peer.slot] = undefined;
     this.#slots.giveBack(peer.slot);
     actions.push({ type: "remove-peer", slot: peer.slot });
@@ -109,6 +120,27 @@ export class PeerTable {
     this.#bySlot[slot] = peer;
     actions.push({ type: "add-peer", slot, publicKey: peer.publicKey });
     return peer;
+  }
+
+  /** The peer that gets `publicKey` in place of its former key. */
+  #giveKey({ publicKey, formerPublicKey, remove }: PeerConfiguration, actions: Action[]): Peer | undefined {
+    const peer = formerPublicKey && this.find(formerPublicKey);
+    if (!peer || remove) return undefined;
+    const ownPublicKey = this.#surroundings.identity()?.publicKey;
+    if (ownPublicKey && equalBytes(ownPublicKey, publicKey)) {
+      this.remove(peer, actions);
+      return undefined;
+    }
+    this.#forgetFormerKey(peer);
+    this.#byKey.delete(formatHex(formerPublicKey));
+    this.#byKey.set(formatHex(publicKey), peer);
+    this.#byFormerKey.set(formatHex(formerPublicKey), peer);
+    peer.replaceKey(Uint8Array.from(publicKey));
+    return peer;
+  }
+
+  #forgetFormerKey(peer: Peer): void {
+    for (const [key, holder] of this.#byFormerKey) if (holder === peer) this.#byFormerKey.delete(key);
   }
 
   #moveAllowedIps(peer: Peer, change: Omit<PeerConfiguration, "publicKey">, actions: Action[]): void {

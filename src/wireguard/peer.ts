@@ -15,13 +15,13 @@ import {
 } from "../wire/wireguard.ts";
 import type { Action, ReadActivity, WatchActivity } from "./action.ts";
 import { INITIATION_INTERVAL_MS, RESTART_INTERVAL_MS, TIMER_JITTER_RANGE_MS } from "./constants.ts";
-import { MacGenerator } from "./cookie.ts";
 import type { DropReason } from "./counters.ts";
 import { Initiator } from "./initiator.ts";
 import { Keypairs } from "./keypair.ts";
 import { NO_PRESHARED_KEY, type ResponderHandshake, type Response } from "./noise.ts";
+import { RemoteKey } from "./remote-key.ts";
 import type { SessionIndex } from "./session-index.ts";
-import { type LocalIdentity, StaticSecret } from "./static-secret.ts";
+import type { LocalIdentity } from "./static-secret.ts";
 import { PeerTimers } from "./timers.ts";
 
 const NOTHING = new Uint8Array(0);
@@ -39,10 +39,12 @@ export interface PeerSurroundings {
 
 export class Peer {
   readonly slot: number;
-  readonly publicKey: Uint8Array;
   readonly #surroundings: PeerSurroundings;
-  readonly #staticSecret: StaticSecret;
-  readonly #macs: MacGenerator;
+  #key: RemoteKey;
+  /** The key before, until a handshake with the present one has succeeded. */
+  #formerKey: RemoteKey | undefined;
+  /** With which key the initiation that waits for its response was made. */
+  #initiatedWith: RemoteKey;
   readonly #initiator: Initiator;
   readonly #keypairs: Keypairs;
   readonly #timers: PeerTimers;
@@ -58,10 +60,9 @@ export class Peer {
     const { random, unixMs, sessionIndex } = surroundings;
     const releaseIndex = (localIndex: number) => sessionIndex.release(localIndex);
     this.slot = slot;
-    this.publicKey = publicKey;
     this.#surroundings = surroundings;
-    this.#staticSecret = new StaticSecret(publicKey);
-    this.#macs = new MacGenerator(publicKey);
+    this.#key = new RemoteKey(publicKey);
+    this.#initiatedWith = this.#key;
     this.#initiator = new Initiator({ random, unixMs, reserveIndex: () => sessionIndex.reserve(this), releaseIndex });
     this.#keypairs = new Keypairs(slot, releaseIndex);
     this.#timers = new PeerTimers({
@@ -69,6 +70,10 @@ export class Peer {
       watchActivity: () => surroundings.watchActivity(slot),
       jitterMs: () => timerJitterMs(random),
     });
+  }
+
+  get publicKey(): Uint8Array {
+    return this.#key.publicKey;
   }
 
   /** 32 bytes. */
@@ -98,6 +103,18 @@ export class Peer {
   setPresharedKey(presharedKey: Uint8Array | undefined): void {
     this.#presharedKey?.fill(0);
     this.#presharedKey = presharedKey;
+  }
+
+  /** True for the peer's key, and for the one that it had until now. */
+  speaksWith(publicKey: Uint8Array): boolean {
+    return this.#key.is(publicKey) || this.#formerKey?.is(publicKey) === true;
+  }
+
+  /** The next initiation is for this key. Sessions stay. */
+  replaceKey(publicKey: Uint8Array): void {
+    this.#formerKey?.erase();
+    this.#formerKey = this.#key;
+    this.#key = new RemoteKey(publicKey);
   }
 
   setEndpoint(endpoint: Endpoint, actions: Action[]): void {
@@ -164,7 +181,8 @@ export class Peer {
     nowMs: number,
     actions: Action[],
   ): DropReason | undefined {
-    const reason = this.#acceptTimestamp(handshake, message.sealedTimestamp, nowMs);
+    const key = this.#formerKey?.is(handshake.remoteStatic) ? this.#formerKey : this.#key;
+    const reason = this.#acceptTimestamp(handshake, key, message.sealedTimestamp, nowMs);
     if (reason) {
       handshake.erase();
       return reason;
@@ -179,6 +197,7 @@ export class Peer {
       this.#surroundings.sessionIndex.release(localIndex);
       return "forged";
     }
+    this.#noteSuccessWith(key);
     this.#timers.handleHandshakeMessageReceived(nowMs);
     this.setEndpoint(source, actions);
     const remoteIndex = message.senderIndex;
@@ -188,7 +207,7 @@ export class Peer {
       ephemeral: response.ephemeral,
       sealedNothing: response.sealedPayload,
     });
-    this.#macs.addMacs(bytes, nowMs);
+    key.macs.addMacs(bytes, nowMs);
     this.#keypairs.add({ localIndex, remoteIndex, isInitiator: false, createdMs: nowMs }, response.keys, actions);
     this.#timers.handleSessionDerived(nowMs);
     this.#timers.handleHandshakeMessageSent(nowMs);
@@ -203,6 +222,7 @@ export class Peer {
     if (!identity || !this.#initiator.isWaiting(localIndex)) return "unknownIndex";
     const keys = this.#initiator.finish(message, identity.privateKey, this.#presharedKey ?? NO_PRESHARED_KEY);
     if (!keys) return "forged";
+    this.#noteSuccessWith(this.#initiatedWith);
     this.#timers.handleHandshakeMessageReceived(nowMs);
     this.setEndpoint(source, actions);
     const remoteIndex = message.senderIndex;
@@ -216,7 +236,7 @@ export class Peer {
 
   /** A cookie reply whose receiver index is this peer's. */
   handleCookieReply(message: CookieReplyMessage, nowMs: number): DropReason | undefined {
-    return this.#macs.handleCookieReply(message, nowMs) ? undefined : "forged";
+    return this.#initiatedWith.macs.handleCookieReply(message, nowMs) ? undefined : "forged";
   }
 
   /** The first authenticated packet under the session has come. */
@@ -238,6 +258,13 @@ export class Peer {
     if (this.#persistentKeepaliveSeconds > 0) this.#sendKeepalive(nowMs, actions);
   }
 
+  /** The device's private key changed, and what came of the old one lives on: only handshakes begin anew. */
+  handleIdentityRotated(): void {
+    this.#initiator.forget();
+    this.#key.erase();
+    this.#formerKey?.erase();
+  }
+
   /** Ends all that the peer has; it is of no use afterwards. */
   remove(actions: Action[]): void {
     this.#forgetSecrets(actions);
@@ -245,8 +272,13 @@ export class Peer {
   }
 
   /** Opens the initiation's timestamp, which proves who sent it, and keeps it unless it is refused. */
-  #acceptTimestamp(handshake: ResponderHandshake, sealed: Uint8Array, nowMs: number): DropReason | undefined {
-    const staticShared = this.#staticShared();
+  #acceptTimestamp(
+    handshake: ResponderHandshake,
+    key: RemoteKey,
+    sealed: Uint8Array,
+    nowMs: number,
+  ): DropReason | undefined {
+    const staticShared = key.secretWith(this.#surroundings.identity());
     const timestamp = staticShared && handshake.openPayload(staticShared, sealed);
     if (!timestamp) return "forged";
     if (this.#greatestTimestamp && compareBytes(timestamp, this.#greatestTimestamp) <= 0) return "replayed";
@@ -278,13 +310,14 @@ export class Peer {
   #sendInitiationIfDue(nowMs: number, actions: Action[]): void {
     if (!this.#timers.isInitiationDue(nowMs)) return;
     const identity = this.#surroundings.identity();
-    const staticShared = this.#staticShared();
+    const staticShared = this.#key.secretWith(identity);
     const bytes = identity && staticShared && this.#initiator.create(identity, staticShared, this.publicKey);
     if (!bytes) {
       this.#timers.postponeInitiation(nowMs);
       return;
     }
-    this.#macs.addMacs(bytes, nowMs);
+    this.#initiatedWith = this.#key;
+    this.#key.macs.addMacs(bytes, nowMs);
     this.#timers.handleInitiationSent(nowMs);
     actions.push({ type: "send", message: "initiation", slot: this.slot, endpoint: this.#endpoint, bytes });
   }
@@ -294,14 +327,17 @@ export class Peer {
     this.#timers.handleHandshakeComplete();
   }
 
-  #staticShared(): Uint8Array | undefined {
-    const identity = this.#surroundings.identity();
-    return identity && this.#staticSecret.with(identity);
+  /** Who speaks with its present key has given up the one before. */
+  #noteSuccessWith(key: RemoteKey): void {
+    if (key !== this.#key) return;
+    this.#formerKey?.erase();
+    this.#formerKey = undefined;
   }
 
   #forgetSecrets(actions: Action[]): void {
     this.#initiator.forget();
-    this.#staticSecret.erase();
+    this.#key.erase();
+    this.#formerKey?.erase();
     this.#keypairs.clear(actions);
   }
 }

@@ -17,14 +17,16 @@ export function validateConfiguration(change: DeviceConfiguration): void {
 /** How many peers the configuration adds, its removals not counted. */
 export function countNewPeers(change: DeviceConfiguration, isKnown: (publicKey: Uint8Array) => boolean): number {
   const added = new Set<string>();
-  for (const { publicKey, remove, updateOnly } of change.peers ?? []) {
-    if (!remove && !updateOnly && !isKnown(publicKey)) added.add(formatHex(publicKey));
+  for (const { publicKey, formerPublicKey, remove, updateOnly } of change.peers ?? []) {
+    const isNew = !isKnown(publicKey) && !(formerPublicKey && isKnown(formerPublicKey));
+    if (!remove && !updateOnly && isNew) added.add(formatHex(publicKey));
   }
   return added.size;
 }
 
 function validatePeer(peer: PeerConfiguration): void {
   checkKey("public key", peer.publicKey);
+  if (peer.formerPublicKey) checkKey("former public key", peer.formerPublicKey);
   if (peer.presharedKey) checkKey("preshared key", peer.presharedKey);
   if (peer.endpoint) checkEndpoint(peer.endpoint);
   const seconds = peer.persistentKeepaliveSeconds ?? 0;

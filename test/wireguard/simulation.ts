@@ -150,8 +150,8 @@ export class Host {
   readonly device: Device;
   /** Carries no packets where another plane does. */
   readonly plane: NaivePlane;
-  readonly privateKey: Uint8Array;
-  readonly publicKey: Uint8Array;
+  privateKey: Uint8Array;
+  publicKey: Uint8Array;
   endpoint: Endpoint;
   /** Packets that arrived, by the slot of their sender. */
   readonly delivered: { readonly slot: number; readonly packet: Uint8Array; readonly atMs: number }[] = [];
@@ -183,6 +183,15 @@ export class Host {
       limits,
     });
     this.run((device, nowMs) => device.configure({ privateKey: this.privateKey }, nowMs));
+  }
+
+  /** Another static key pair; sessions live on. Answers the public key before. */
+  rotateKey(): Uint8Array {
+    const before = this.publicKey;
+    this.privateKey = clampX25519PrivateKey(seededBytes(this.#simulation.random)(32));
+    this.publicKey = x25519PublicKey(this.privateKey);
+    this.run((device, nowMs) => device.configure({ privateKey: this.privateKey, keepSessions: true }, nowMs));
+    return before;
   }
 
   configurePeer(change: PeerConfiguration): void {
