@@ -26,6 +26,7 @@ export * from "./netlink/rule.ts";
 export * from "./netlink/socket.ts";
 export * from "./poll.ts";
 export * from "./process.ts";
+export * from "./scheduling.ts";
 export * from "./sockaddr.ts";
 export * from "./socket.ts";
 export * from "./socket-constants.ts";

@@ -31,6 +31,8 @@ const SYMBOLS = {
   read: { args: ["i32", "ptr", "u32"], returns: "i32" },
   recvfrom: { args: ["i32", "ptr", "u32", "i32", "ptr", "ptr"], returns: "i32" },
   recvmsg: { args: ["i32", "ptr", "i32"], returns: "i32" },
+  sched_getscheduler: { args: ["i32"], returns: "i32" },
+  sched_setscheduler: { args: ["i32", "i32", "ptr"], returns: "i32" },
   sendmsg: { args: ["i32", "ptr", "i32"], returns: "i32" },
   sendto: { args: ["i32", "ptr", "u32", "i32", "ptr", "u32"], returns: "i32" },
   setns: { args: ["i32", "i32"], returns: "i32" },

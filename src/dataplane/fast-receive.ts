@@ -12,6 +12,7 @@ import {
   getSocketName,
   IPPROTO_UDP,
   MessageReceiver,
+  monotonicMs,
   POLLIN,
   PollSet,
   SystemError,
@@ -27,6 +28,7 @@ import { PeerSockaddrs } from "./peer-sockaddrs.ts";
 import { type ReceiveDevice, type ReceiveEvents, Receiver } from "./receive.ts";
 import { packetMemory } from "./segment-memory.ts";
 import type { SharedTables } from "./shared-tables.ts";
+import type { Urgency } from "./urgency.ts";
 
 /** Receives before commands are looked at again. */
 const RECEIVES_A_TURN = 16;
@@ -41,6 +43,8 @@ export interface FastReceiveOptions {
   /** Readable when a command waits. */
   readonly wakeFd: number;
   readonly takeCommand: () => ReceiveCommand | undefined;
+  /** Of this thread; where it is not given the thread shares the processors as any other. */
+  readonly urgency?: Urgency | undefined;
   readonly report: (event: DataPlaneEvent) => void;
 }
 
@@ -68,7 +72,7 @@ export class FastReceive implements ReceiveDevice, ReceiveEvents {
 
   /** Until it is told to stop. */
   run(): void {
-    const { wakeFd } = this.#options;
+    const { wakeFd, urgency } = this.#options;
     const wake = this.#poll.add(wakeFd, POLLIN);
     for (;;) {
       this.#poll.wait(-1);
@@ -77,6 +81,7 @@ export class FastReceive implements ReceiveDevice, ReceiveEvents {
         if (!this.#handleCommands()) break;
       }
       if (this.#wireFd >= 0 && this.#poll.revents(this.#wireIndex) !== 0) this.takeMessages();
+      urgency?.noteTurn(monotonicMs());
     }
     this.#closeWire();
   }

@@ -4,6 +4,7 @@ import {
   allocateStable,
   boottimeMs,
   drainEventFd,
+  monotonicMs,
   POLLERR,
   POLLHUP,
   POLLIN,
@@ -13,6 +14,7 @@ import {
 } from "bun-ffi-tun";
 import type { DataPlaneEvent, TransmitCommand } from "./event.ts";
 import { MAXIMUM_PACKET_BYTES, type Transmitter } from "./transmit.ts";
+import type { Urgency } from "./urgency.ts";
 
 /** What one way does by itself. */
 export interface TransmitWay {
@@ -35,12 +37,14 @@ export interface TransmitLoopOptions {
   /** A netlink socket that is readable when links, addresses or routes change; -1 for none. */
   readonly monitorFd: number;
   readonly takeCommand: () => TransmitCommand | undefined;
+  /** Of this thread; where it is not given the thread shares the processors as any other. */
+  readonly urgency?: Urgency | undefined;
   readonly report: (event: DataPlaneEvent) => void;
 }
 
 /** Runs until it is told to stop or the device is gone. Returns to the thread's event loop only while a wire is taken. */
 export async function runTransmitLoop(way: TransmitWay, options: TransmitLoopOptions): Promise<void> {
-  const { deviceFd, wakeFd, monitorFd, report } = options;
+  const { deviceFd, wakeFd, monitorFd, report, urgency } = options;
   const poll = new PollSet();
   const device = poll.add(deviceFd, POLLIN);
   const wake = poll.add(wakeFd, POLLIN);
@@ -63,6 +67,7 @@ export async function runTransmitLoop(way: TransmitWay, options: TransmitLoopOpt
       report({ type: "device-gone" });
       break;
     }
+    urgency?.noteTurn(monotonicMs());
   }
   await way.setWire(-1);
 }

@@ -12,6 +12,7 @@ import { PlainReceive } from "./plain-receive.ts";
 import { PlainTransmit } from "./plain-transmit.ts";
 import { SharedTables } from "./shared-tables.ts";
 import { runTransmitLoop } from "./transmit-loop.ts";
+import { Urgency } from "./urgency.ts";
 import { warmUpReceive, warmUpTransmit } from "./warm-up.ts";
 
 /** Packets one at a time by Bun's sockets, or in batches by system calls; the latter wants a device with virtio headers. */
@@ -45,7 +46,8 @@ async function runTransmit(role: WorkerRole, report: (event: DataPlaneEvent) => 
   const way = role.way === "fast" ? new FastTransmit(options) : new PlainTransmit(options);
   const takeCommand = () => receiveMessageOnPort(role.port)?.message as TransmitCommand | undefined;
   report({ type: "ready", aead: cipher.name });
-  await runTransmitLoop(way, { deviceFd, wakeFd, monitorFd, takeCommand, report });
+  const urgency = role.way === "fast" ? new Urgency() : undefined;
+  await runTransmitLoop(way, { deviceFd, wakeFd, monitorFd, takeCommand, report, urgency });
   role.port.close();
 }
 
@@ -60,7 +62,7 @@ async function runReceive(role: WorkerRole, report: (event: DataPlaneEvent) => v
   warmUpReceive(cipher);
   report({ type: "ready", aead: cipher.name });
   const takeCommand = () => receiveMessageOnPort(role.port)?.message as ReceiveCommand | undefined;
-  new FastReceive({ ...options, wakeFd: role.wakeFd, takeCommand }).run();
+  new FastReceive({ ...options, wakeFd: role.wakeFd, takeCommand, urgency: new Urgency() }).run();
   role.port.close();
 }
 

@@ -1,0 +1,59 @@
+import { describe, expect, test } from "bun:test";
+import { SystemError } from "bun-ffi-tun";
+import { Urgency } from "../../src/dataplane/urgency.ts";
+
+const EPERM = 1;
+
+/** A thread that uses what the test says, and notes what it is told. */
+function thread({ isPermitted = true } = {}) {
+  const told: string[] = [];
+  const state = { nowMs: 0, usedMs: 0 };
+  const urgency = new Urgency({
+    runBeforeOthers: () => {
+      told.push("before");
+      if (!isPermitted) throw new SystemError(EPERM, "run before other threads");
+    },
+    shareProcessors: () => void told.push("share"),
+    threadTimeMs: () => state.usedMs,
+  });
+  return {
+    told,
+    urgency,
+    /** Works `usedMs` of the next `forMs`, in turns of one millisecond. */
+    work(usedMs: number, forMs: number) {
+      for (let turn = 0; turn < forMs; turn++) {
+        state.nowMs += 1;
+        state.usedMs += usedMs / forMs;
+        urgency.noteTurn(state.nowMs);
+      }
+    },
+  };
+}
+
+describe("urgency of a worker", () => {
+  test("from its first turn, and as long as it leaves something of the processor", () => {
+    const { urgency, work, told } = thread();
+    work(1, 1);
+    expect(urgency.isUrgent).toBe(true);
+    work(800, 1000);
+    expect(told).toEqual(["before"]);
+  });
+
+  test("a flood takes it away within two windows, and its end gives it back", () => {
+    const { urgency, work, told } = thread();
+    work(1, 1);
+    work(20, 20);
+    expect(urgency.isUrgent).toBe(false);
+    work(500, 500);
+    expect(told).toEqual(["before", "share"]);
+    work(5, 20);
+    expect(told).toEqual(["before", "share", "before"]);
+  });
+
+  test("where it is not permitted it is asked for once", () => {
+    const { urgency, work, told } = thread({ isPermitted: false });
+    work(10, 100);
+    expect(told).toEqual(["before"]);
+    expect(urgency.isUrgent).toBe(false);
+  });
+});
