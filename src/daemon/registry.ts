@@ -25,7 +25,7 @@ export async function runRegistryServe(options: RegistryOptions, io: ProgramIo):
   const server = await startRegistryServer({
     listen: options.listen,
     dataFile: options.dataFile,
-    tokens: { write: token },
+    tokens: { newest: token },
     tls,
     log: io.log,
   });

@@ -10,9 +10,19 @@ const LONGEST_ERROR_TEXT = 160;
  * beginning with: ...`. Arguments that the text repeats are cut off: they are values.
  */
 export function errorOfReply(text: string): MinitailError {
+  if (text.startsWith("NOPERM this token only reads")) {
+    return new MinitailError("wrong-token", "the registry takes no writes with this token: it has a newer one", {
+      hint: "a member reads the newer one from the registry by itself; for another machine make a new join key",
+    });
+  }
   if (/^(NOAUTH|WRONGPASS|NOPERM)\b/.test(text) || /invalid password|client sent auth/i.test(text)) {
     return new MinitailError("wrong-token", `the registry refuses the token: ${redactErrorText(text)}`, {
       hint: "check the token, or the user and password in the URL",
+    });
+  }
+  if (text.startsWith("ERR limit exceeded: ")) {
+    return new MinitailError("registry-refused", `the registry refuses more: ${redactErrorText(text.slice(4))}`, {
+      hint: "see minitail registry status on the machine that serves it",
     });
   }
   if (/\bOOM\b/.test(text)) {
@@ -22,6 +32,25 @@ export function errorOfReply(text: string): MinitailError {
   }
   return new MinitailError("registry-refused", `the registry answered: ${redactErrorText(text)}`);
 }
+
+/** The error for a registry that takes no more for now, from this address or from anybody. */
+export function busy(url: string, text: string): MinitailError {
+  return new MinitailError(
+    "registry-unreachable",
+    `the registry ${url} wants to be asked less: ${redactErrorText(text)}`,
+    {
+      hint: "it is asked again later; see minitail registry status on the machine that serves it",
+      cause: new DOMException("too many requests", BUSY),
+    },
+  );
+}
+
+/** True for an error of `busy`: the same asked again at once would be refused again. */
+export function isBusyError(error: unknown): boolean {
+  return error instanceof MinitailError && error.cause instanceof DOMException && error.cause.name === BUSY;
+}
+
+const BUSY = "QuotaExceededError";
 
 /** Printable, short, and without the arguments that Redis and `@upstash/redis` put into error texts. */
 export function redactErrorText(text: string): string {

@@ -11,7 +11,7 @@ import { backoffMs, waitFor } from "./backoff.ts";
 import { readBounded } from "./bounded-body.ts";
 import { isJsonObject, parseJson } from "./json.ts";
 import type { Fetch } from "./pinned-fetch.ts";
-import { errorOfReply, unreachable } from "./registry-errors.ts";
+import { busy, errorOfReply, isBusyError, unreachable } from "./registry-errors.ts";
 import { replyFrom } from "./replies.ts";
 
 export interface RestRequesterOptions {
@@ -45,7 +45,7 @@ export class RestRequester implements Requester {
       try {
         return (await this.#attempt(request)) as UpstashResponse<TResult>;
       } catch (error) {
-        const last = attempt + 1 >= ATTEMPTS || this.#options.signal.aborted;
+        const last = attempt + 1 >= ATTEMPTS || this.#options.signal.aborted || isBusyError(error);
         if (last || !isMinitailError(error, "registry-unreachable") || isTimeout(error.cause)) throw error;
         await waitFor(backoffMs(attempt, BACKOFF), this.#options.signal);
       }
@@ -102,15 +102,25 @@ function isTimeout(error: unknown): boolean {
 
 /** `{result}` of one command, an array of `{result}` or `{error}` of several; throws for anything else. */
 function decodeAnswer(status: number, bytes: Uint8Array, display: string): unknown {
+  if (isBusy(status)) throw busy(display, errorTextOf(parseJson(bytes)) ?? `HTTP status ${status}`);
   if (status >= 500) throw unreachable(display, new Error(`HTTP status ${status}`));
   const answer = parseJson(bytes);
   if (status !== 200) throw errorOfStatus(status, answer);
   return Array.isArray(answer) ? answer.map(decodeItem) : decodeItem(answer);
 }
 
+/** True where the server says that the same may be asked later. */
+export function isBusy(status: number): boolean {
+  return status === 429 || status === 503;
+}
+
+function errorTextOf(answer: unknown): string | undefined {
+  return isJsonObject(answer) && typeof answer["error"] === "string" ? answer["error"] : undefined;
+}
+
 /** The error of a status that is not 200. */
 export function errorOfStatus(status: number, answer: unknown): MinitailError {
-  const text = isJsonObject(answer) && typeof answer["error"] === "string" ? answer["error"] : undefined;
+  const text = errorTextOf(answer);
   if (status === 401 || status === 403) return errorOfReply(`WRONGPASS ${text?.replace(/^\w+ /, "") ?? ""}`);
   if (status >= 400 && status < 500 && text !== undefined) return errorOfReply(text);
   return new MinitailError("registry-protocol", `the registry answered with HTTP status ${status}`, {

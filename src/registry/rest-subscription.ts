@@ -12,8 +12,8 @@ import { EventStreamDecoder } from "./event-stream.ts";
 import { parseJson } from "./json.ts";
 import type { SubscribeOnce } from "./keep-subscribed.ts";
 import type { Fetch } from "./pinned-fetch.ts";
-import { unreachable } from "./registry-errors.ts";
-import { errorOfStatus } from "./rest-requester.ts";
+import { busy, unreachable } from "./registry-errors.ts";
+import { errorOfStatus, isBusy } from "./rest-requester.ts";
 
 /** How long nothing may be heard. */
 export interface SilenceLimits {
@@ -97,6 +97,7 @@ async function openStream(options: RestSubscriptionOptions, signal: AbortSignal)
   options.onSent(1);
   if (response.status === 200 && response.body) return response.body;
   const body = await readBounded(response.body, LONGEST_ERROR_BYTES);
+  if (isBusy(response.status)) throw busy(options.display, `HTTP status ${response.status}`);
   if (response.status >= 500) throw new Error(`HTTP status ${response.status}`);
   throw errorOfStatus(response.status, body && parseJson(body));
 }

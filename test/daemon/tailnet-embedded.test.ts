@@ -19,7 +19,7 @@ beforeAll(async () => {
   server = await startRegistryServer({
     dataFile: ":memory:",
     listen: "127.0.0.1:0",
-    tokens: { write: TOKEN },
+    tokens: { newest: TOKEN },
     tls: createTlsIdentity(secretKeys.tlsSeed),
   });
 });
@@ -90,7 +90,7 @@ test("junk that is too long for one answer keeps nobody from reading the chain",
   const strict = await startRegistryServer({
     dataFile: ":memory:",
     listen: "127.0.0.1:0",
-    tokens: { write: TOKEN },
+    tokens: { newest: TOKEN },
     limits: { answerLength: 100_000 },
   });
   const openStrict = () => {

@@ -16,7 +16,7 @@ const TOKEN = "token-of-tests";
 
 /** The data stays in memory while the port goes away and comes back, each time with a new certificate. */
 async function embeddedPair(seed: Uint8Array | undefined, open: (url: string) => Registry): Promise<RegistryPair> {
-  const service = openRegistryService({ dataFile: ":memory:", access: new TokenAccess({ write: TOKEN }) });
+  const service = openRegistryService({ dataFile: ":memory:", access: new TokenAccess({ newest: TOKEN }) });
   const listen = (port: number, tls: TlsIdentity | undefined): Listener =>
     startListener({
       endpoint: parseListen(`127.0.0.1:${port}`),

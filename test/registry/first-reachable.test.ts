@@ -18,7 +18,7 @@ const TLS = createTlsIdentity(new Uint8Array(32).fill(6));
 const OTHER_TLS = createTlsIdentity(new Uint8Array(32).fill(7));
 
 function newService(): RegistryService {
-  return openRegistryService({ dataFile: ":memory:", access: new TokenAccess({ write: TOKEN }) });
+  return openRegistryService({ dataFile: ":memory:", access: new TokenAccess({ newest: TOKEN }) });
 }
 
 function listen(service: RegistryService, port = 0, tls: TlsIdentity = TLS): Listener {

@@ -1,7 +1,7 @@
 /** The embedded registry's data: kept in a file that only its owner reads, limited, whole or not at all. */
 
 import { Database } from "bun:sqlite";
-import { afterAll, expect, test } from "bun:test";
+import { afterAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,6 +10,7 @@ import { WRITE_GRANT } from "../../src/registry/server/access.ts";
 import { Executor, type RawCommand } from "../../src/registry/server/executor.ts";
 import { Keyspace } from "../../src/registry/server/keyspace.ts";
 import { DEFAULT_LIMITS } from "../../src/registry/server/limits.ts";
+import { commandSamples } from "./command-samples.ts";
 
 const folder = mkdtempSync(join(existsSync(tmpdir()) ? tmpdir() : "/dev/shm", "minitail-keyspace-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -111,15 +112,13 @@ test("keys go when their time is up, by the clock that is given", () => {
   let nowMs = 1_000_000;
   const { run, keyspace } = openExecutor(":memory:", { nowMs: () => nowMs });
   run("SET", "key", "v", "PX", "1500");
-  run("RPUSH", "list", "v");
-  run("PEXPIRE", "list", "3000");
-  expect([run("PTTL", "key"), run("TTL", "key"), run("TTL", "list"), run("TTL", "absent")]).toEqual([1500, 2, 3, -2]);
+  run("SET", "later", "v", "PX", "3000");
   nowMs += 1499;
-  expect(run("GET", "key")).toBe("v");
+  expect([run("GET", "key"), keyspace.count()]).toEqual(["v", 2]);
   nowMs += 1;
-  expect([run("GET", "key"), run("DBSIZE"), run("EXISTS", "key", "list")]).toEqual([null, 1, 1]);
+  expect([run("GET", "key"), run("GET", "later"), keyspace.count()]).toEqual([null, "v", 1]);
   nowMs += 1500;
-  expect([run("LRANGE", "list", "0", "-1"), run("DBSIZE")]).toEqual([[], 0]);
+  expect([run("GET", "later"), keyspace.count()]).toEqual([null, 0]);
   keyspace.close();
 });
 
@@ -129,15 +128,81 @@ test("stream ids grow when the clock is set back", () => {
   expect(run("XADD", "s", "*", "f", "v")).toBe("5000-0");
   nowMs = 4000;
   expect(run("XADD", "s", "MAXLEN", "~", "1", "*", "f", "v")).toBe("5000-1");
-  expect(run("XLEN", "s")).toBe(1);
+  expect(run("XRANGE", "s", "-", "+")).toEqual([["5000-1", ["f", "v"]]]);
   keyspace.close();
 });
 
-test("numbers end at 2^53, unlike Redis's", () => {
+test("what is written as a time to live ends at 2^53, unlike Redis's", () => {
   const { run, keyspace } = openExecutor(":memory:");
-  run("SET", "n", "9007199254740990");
-  expect(run("INCR", "n")).toBe(Number.MAX_SAFE_INTEGER);
-  expect(run("INCR", "n")).toBe("ERR increment or decrement would overflow");
-  expect(run("INCRBY", "n", "9007199254740993")).toBe("ERR value is not an integer or out of range");
+  expect(run("SET", "n", "v", "PX", "9007199254740993")).toBe("ERR value is not an integer or out of range");
+  expect(run("SET", "n", "v", "PX", "9007199254740991")).toBe("ERR invalid expire time in 'set' command");
+  keyspace.close();
+});
+
+describe("size of keys", () => {
+  test("is what they hold, whatever was done to them", () => {
+    const { executor, keyspace } = openExecutor(":memory:");
+    for (const command of commandSamples(20261122, 3000)) executor.pipeline([command], WRITE_GRANT);
+    const sizes = keyspace.rows<{ key: string; items: number; length: number }>("SELECT key, items, length FROM keys");
+    const counted = keyspace.rows(`SELECT key,
+      CASE type WHEN 'string' THEN 1
+        WHEN 'list' THEN (SELECT count(*) FROM listItems WHERE keyId = id)
+        WHEN 'hash' THEN (SELECT count(*) FROM hashFields WHERE keyId = id)
+        ELSE (SELECT count(*) FROM streamEntries WHERE keyId = id) END AS items,
+      CASE type WHEN 'string' THEN (SELECT length(value) FROM strings WHERE keyId = id)
+        WHEN 'list' THEN (SELECT sum(length(value)) FROM listItems WHERE keyId = id)
+        WHEN 'hash' THEN (SELECT sum(length(field) + length(value)) FROM hashFields WHERE keyId = id)
+        ELSE (SELECT coalesce(sum(length(fields)), 0) FROM streamEntries WHERE keyId = id) END AS length
+      FROM keys`);
+    const before = [...sizes];
+    expect(before.length).toBeGreaterThan(2);
+    expect(before).toEqual([...counted] as typeof before);
+    keyspace.close();
+  });
+
+  test("is limited for each type, and room that was made can be used again", () => {
+    const { run, keyspace } = openExecutor(":memory:", { limits: { itemsPerKey: 3, lengthPerKey: 20 } });
+    const tooMany = "ERR limit exceeded: items of a key";
+    const tooLarge = "ERR limit exceeded: size of a key";
+    expect(run("RPUSH", "list", "a", "b", "c")).toBe(3);
+    expect(run("RPUSH", "list", "d")).toBe(tooMany);
+    expect(run("RPUSH", "long", "x".repeat(21))).toBe(tooLarge);
+    expect(run("HSET", "hash", "a", "1", "b", "2", "c", "3")).toBe(3);
+    expect(run("HSET", "hash", "d", "4")).toBe(tooMany);
+    expect(run("HSET", "hash", "a", "x".repeat(17))).toBe(tooLarge);
+    expect(run("HGETALL", "hash")).toEqual(["a", "1", "b", "2", "c", "3"]);
+    expect([run("HDEL", "hash", "b"), run("HSET", "hash", "d", "4")]).toEqual([1, 1]);
+    for (let i = 0; i < 5; i++) run("XADD", "stream", "MAXLEN", "~", "1", "*", "f", "v");
+    expect(run("XRANGE", "stream", "-", "+")).toHaveLength(1);
+    expect(run("SET", "text", "x".repeat(21))).toBe(tooLarge);
+    keyspace.close();
+  });
+});
+
+test("a database of the first version is brought up to date, its sizes counted", () => {
+  const file = join(folder, "first-version.db");
+  const database = new Database(file);
+  database.run(`
+    CREATE TABLE keys (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, type TEXT NOT NULL, expiresAtMs INTEGER) STRICT;
+    CREATE INDEX keysByExpiry ON keys (expiresAtMs) WHERE expiresAtMs IS NOT NULL;
+    CREATE TABLE strings (keyId INTEGER PRIMARY KEY REFERENCES keys ON DELETE CASCADE, value TEXT NOT NULL) STRICT;
+    CREATE TABLE listItems (keyId INTEGER NOT NULL REFERENCES keys ON DELETE CASCADE, position INTEGER NOT NULL,
+      value TEXT NOT NULL, PRIMARY KEY (keyId, position)) STRICT;
+    CREATE TABLE hashFields (keyId INTEGER NOT NULL REFERENCES keys ON DELETE CASCADE, field TEXT NOT NULL,
+      value TEXT NOT NULL, PRIMARY KEY (keyId, field)) STRICT;
+    CREATE TABLE streams (keyId INTEGER PRIMARY KEY REFERENCES keys ON DELETE CASCADE, lastMs INTEGER NOT NULL,
+      lastSequence INTEGER NOT NULL) STRICT;
+    CREATE TABLE streamEntries (keyId INTEGER NOT NULL REFERENCES keys ON DELETE CASCADE, ms INTEGER NOT NULL,
+      sequence INTEGER NOT NULL, fields TEXT NOT NULL, PRIMARY KEY (keyId, ms, sequence)) STRICT;
+    INSERT INTO keys VALUES (1, 'chain', 'list', NULL), (2, 'nodes', 'hash', NULL);
+    INSERT INTO listItems VALUES (1, 0, 'genesis'), (1, 1, 'pool');
+    INSERT INTO hashFields VALUES (2, 'node', 'record');
+    PRAGMA user_version = 1;`);
+  database.close();
+  const { run, keyspace } = openExecutor(file);
+  expect(keyspace.find("chain")).toMatchObject({ items: 2, length: 11 });
+  expect(keyspace.find("nodes")).toMatchObject({ items: 1, length: 10 });
+  expect(run("RPUSH", "chain", "join")).toBe(3);
+  expect(run("HDEL", "nodes", "node")).toBe(1);
   keyspace.close();
 });

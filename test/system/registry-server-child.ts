@@ -7,7 +7,7 @@ const [dataFile, port, token, seedHex] = process.argv.slice(2);
 const server = await startRegistryServer({
   listen: `127.0.0.1:${port}`,
   dataFile: dataFile!,
-  tokens: { write: token! },
+  tokens: { newest: token! },
   tls: createTlsIdentity(Uint8Array.fromHex(seedHex!)),
 });
 console.log(server.url);

@@ -70,7 +70,7 @@ describe("redis-server", () => {
     const redis = new RedisClient(server.url, { autoReconnect: false });
     await redis.send("FLUSHALL", []);
     const keyspace = new Keyspace(":memory:", DEFAULT_LIMITS);
-    const channels = new Channels(1);
+    const channels = new Channels(DEFAULT_LIMITS);
     const executor = new Executor(keyspace, DEFAULT_LIMITS, channels, () => Date.now());
     for (const command of commandSamples(20261121, 4000)) {
       const [name, ...parameters] = command;

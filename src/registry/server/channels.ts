@@ -8,24 +8,36 @@ const HEARTBEAT_MS = 30_000;
 const HEARTBEAT = utf8(":\n\n");
 
 /** A subscriber that has not read so many bytes is dropped: it reads what it missed when it comes back. */
-const LONGEST_BACKLOG_BYTES = 1 << 20;
+const LONGEST_BACKLOG_BYTES = 64 * 1024;
 
 type Controller = ReadableStreamDefaultController<Uint8Array>;
 
+export interface ChannelLimits {
+  readonly subscribers: number;
+  readonly subscribersPerClient: number;
+}
+
 export class Channels implements MessageSink {
   readonly #subscribers = new Map<string, Set<Controller>>();
-  readonly #limit: number;
+  readonly #clients = new Map<Controller, string>();
+  readonly #countsOfClients = new Map<string, number>();
+  readonly #limits: ChannelLimits;
   readonly #heartbeat: Timer;
-  #count = 0;
 
-  constructor(limit: number) {
-    this.#limit = limit;
+  constructor(limits: ChannelLimits) {
+    this.#limits = limits;
     this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS);
     this.#heartbeat.unref();
   }
 
-  get isFull(): boolean {
-    return this.#count >= this.#limit;
+  /** All subscribers of all channels. */
+  get count(): number {
+    return this.#clients.size;
+  }
+
+  hasRoomFor(client: string): boolean {
+    const { subscribers, subscribersPerClient } = this.#limits;
+    return this.count < subscribers && (this.#countsOfClients.get(client) ?? 0) < subscribersPerClient;
   }
 
   subscriberCount(channel: string): number {
@@ -33,13 +45,13 @@ export class Channels implements MessageSink {
   }
 
   /** The event stream of a new subscriber of `channel`. */
-  subscribe(channel: string): ReadableStream<Uint8Array> {
+  subscribe(channel: string, client: string): ReadableStream<Uint8Array> {
     let self: Controller;
     return new ReadableStream<Uint8Array>(
       {
         start: (controller) => {
           self = controller;
-          this.#add(channel, controller);
+          this.#add(channel, controller, client);
           controller.enqueue(encodeEvent(`subscribe,${channel},1`));
         },
         cancel: () => this.#remove(channel, self),
@@ -79,17 +91,22 @@ export class Channels implements MessageSink {
     subscriber.error(new Error("the subscriber does not read"));
   }
 
-  #add(channel: string, subscriber: Controller): void {
+  #add(channel: string, subscriber: Controller, client: string): void {
     const subscribers = this.#subscribers.get(channel) ?? new Set();
     this.#subscribers.set(channel, subscribers.add(subscriber));
-    this.#count++;
+    this.#clients.set(subscriber, client);
+    this.#countsOfClients.set(client, (this.#countsOfClients.get(client) ?? 0) + 1);
   }
 
   #remove(channel: string, subscriber: Controller): void {
     const subscribers = this.#subscribers.get(channel);
     if (!subscribers?.delete(subscriber)) return;
-    this.#count--;
     if (subscribers.size === 0) this.#subscribers.delete(channel);
+    const client = this.#clients.get(subscriber)!;
+    this.#clients.delete(subscriber);
+    const left = this.#countsOfClients.get(client)! - 1;
+    if (left > 0) this.#countsOfClients.set(client, left);
+    else this.#countsOfClients.delete(client);
   }
 }
 

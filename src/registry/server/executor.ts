@@ -8,7 +8,7 @@ import { KEY_COMMANDS } from "./key-commands.ts";
 import type { Keyspace } from "./keyspace.ts";
 import type { RegistryLimits } from "./limits.ts";
 import { LIST_COMMANDS } from "./list-commands.ts";
-import { limitExceeded, notPermitted, RedisError, unknownCommand, wrongArity } from "./redis-error.ts";
+import { limitExceeded, RedisError, unknownCommand, wrongArity } from "./redis-error.ts";
 import { STREAM_COMMANDS } from "./stream-commands.ts";
 import { STRING_COMMANDS } from "./string-commands.ts";
 
@@ -74,7 +74,8 @@ export class Executor {
     if (!definition) throw unknownCommand(name);
     const { minimumArguments, maximumArguments } = definition;
     if (parameters.length < minimumArguments || parameters.length > maximumArguments) throw wrongArity(lowerName);
-    if (!grant.allows(definition, parameters)) throw notPermitted(lowerName);
+    const refusal = grant.refusal(lowerName, definition, parameters);
+    if (refusal) throw refusal;
     this.#checkLengths(definition, parameters);
     return { definition, parameters };
   }
@@ -100,6 +101,7 @@ export class Executor {
         return text;
       },
       publish: (channel: string, message: string) => {
+        if (message.length > this.#limits.messageLength) throw limitExceeded("length of a message");
         messages.push([channel, message]);
         return this.#sink.subscriberCount(channel);
       },

@@ -12,17 +12,19 @@ interface FieldRow {
 export const HASH_COMMANDS: CommandDefinitions = {
   hset: writes(3, unlimited, "first", ({ keyspace }, [key, ...pairs]) => {
     if (pairs.length % 2 !== 0) throw wrongArity("hset");
-    const id = keyspace.findOrCreate(key!, "hash");
+    const fields = new Map<string, string>();
+    for (let i = 0; i < pairs.length; i += 2) fields.set(pairs[i]!, pairs[i + 1]!);
+    const row = keyspace.findTyped(key!, "hash");
     let added = 0;
-    for (let i = 0; i < pairs.length; i += 2) {
-      if (valueAt(keyspace, id, pairs[i]!) === null) added++;
-      keyspace.run(
-        "INSERT INTO hashFields (keyId, field, value) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET value = ?3",
-        id,
-        pairs[i]!,
-        pairs[i + 1]!,
-      );
+    let length = 0;
+    for (const [field, value] of fields) {
+      const before = row ? valueAt(keyspace, row.id, field) : null;
+      if (before === null) added++;
+      length += value.length - (before === null ? -field.length : before.length);
     }
+    const id = keyspace.grow(key!, "hash", { items: added, length });
+    const sql = "INSERT INTO hashFields (keyId, field, value) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET value = ?3";
+    for (const [field, value] of fields) keyspace.run(sql, id, field, value);
     return added;
   }),
   hget: reads(2, 2, "first", ({ keyspace, take }, [key, field]) => {
@@ -38,18 +40,20 @@ export const HASH_COMMANDS: CommandDefinitions = {
     for (const { field, value } of keyspace.rows<FieldRow>(sql, row.id)) flat.push(take(field), take(value));
     return flat;
   }),
-  hlen: reads(1, 1, "all", ({ keyspace }, [key]) => {
-    const row = keyspace.findTyped(key!, "hash");
-    return row ? lengthOf(keyspace, row.id) : 0;
-  }),
   hdel: writes(2, unlimited, "first", ({ keyspace }, [key, ...fields]) => {
     const row = keyspace.findTyped(key!, "hash");
     if (!row) return 0;
     let removed = 0;
+    let length = 0;
     for (const field of fields) {
-      removed += keyspace.run("DELETE FROM hashFields WHERE keyId = ? AND field = ?", row.id, field);
+      const value = valueAt(keyspace, row.id, field);
+      if (value === null) continue;
+      keyspace.run("DELETE FROM hashFields WHERE keyId = ? AND field = ?", row.id, field);
+      removed++;
+      length += field.length + value.length;
     }
-    if (lengthOf(keyspace, row.id) === 0) keyspace.remove(key!);
+    keyspace.grow(key!, "hash", { items: -removed, length: -length });
+    if (row.items === removed) keyspace.remove(key!);
     return removed;
   }),
 };
@@ -57,8 +61,4 @@ export const HASH_COMMANDS: CommandDefinitions = {
 function valueAt(keyspace: Keyspace, id: number, field: string): string | null {
   const sql = "SELECT value FROM hashFields WHERE keyId = ? AND field = ?";
   return keyspace.row<{ value: string }>(sql, id, field)?.value ?? null;
-}
-
-function lengthOf(keyspace: Keyspace, id: number): number {
-  return keyspace.row<{ count: number }>("SELECT count(*) AS count FROM hashFields WHERE keyId = ?", id)!.count;
 }

@@ -19,18 +19,40 @@ export interface KeyRow {
   readonly id: number;
   readonly type: KeyType;
   readonly expiresAtMs: number | null;
+  /** Items of a list, fields of a hash, entries of a stream. */
+  readonly items: number;
+  /** UTF-16 units of all that it holds. */
+  readonly length: number;
+}
+
+/** By how much a command makes a key larger; negative where it gets smaller. */
+export interface Growth {
+  readonly items: number;
+  readonly length: number;
 }
 
 export interface KeyspaceLimits {
   readonly keys: number;
+  readonly itemsPerKey: number;
+  readonly lengthPerKey: number;
   readonly dataBytes: number;
+  readonly askKeys: number;
 }
 
-const SCHEMA_VERSION = 1;
+/** Keys that anybody may make, as far as there is room for them. */
+const ASK_PREFIX = "ask:";
+
+const SCHEMA_VERSION = 2;
 const PAGE_BYTES = 4096;
 
 const SCHEMA = `
-  CREATE TABLE keys (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, type TEXT NOT NULL, expiresAtMs INTEGER) STRICT;
+  CREATE TABLE keys (
+    id INTEGER PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE,
+    type TEXT NOT NULL,
+    expiresAtMs INTEGER,
+    items INTEGER NOT NULL DEFAULT 0,
+    length INTEGER NOT NULL DEFAULT 0) STRICT;
   CREATE INDEX keysByExpiry ON keys (expiresAtMs) WHERE expiresAtMs IS NOT NULL;
   CREATE TABLE strings (
     keyId INTEGER PRIMARY KEY REFERENCES keys ON DELETE CASCADE,
@@ -56,6 +78,20 @@ const SCHEMA = `
     fields TEXT NOT NULL,
     PRIMARY KEY (keyId, ms, sequence)) STRICT;
   PRAGMA user_version = ${SCHEMA_VERSION};
+`;
+
+/** Version 1 did not know how large keys are. SQLite counts characters beyond the basic plane once: near enough. */
+const UPGRADE_FROM_1 = `
+  ALTER TABLE keys ADD COLUMN items INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE keys ADD COLUMN length INTEGER NOT NULL DEFAULT 0;
+  UPDATE keys SET items = 1, length = (SELECT length(value) FROM strings WHERE keyId = id) WHERE type = 'string';
+  UPDATE keys SET (items, length) =
+    (SELECT count(*), total(length(value)) FROM listItems WHERE keyId = id) WHERE type = 'list';
+  UPDATE keys SET (items, length) =
+    (SELECT count(*), total(length(field) + length(value)) FROM hashFields WHERE keyId = id) WHERE type = 'hash';
+  UPDATE keys SET (items, length) =
+    (SELECT count(*), total(length(fields)) FROM streamEntries WHERE keyId = id) WHERE type = 'stream';
+  PRAGMA user_version = 2;
 `;
 
 export class Keyspace {
@@ -106,7 +142,7 @@ export class Keyspace {
   }
 
   find(key: string): KeyRow | undefined {
-    return this.row<KeyRow>("SELECT id, type, expiresAtMs FROM keys WHERE key = ?", key);
+    return this.row<KeyRow>("SELECT id, type, expiresAtMs, items, length FROM keys WHERE key = ?", key);
   }
 
   /** The row of `key`; throws WRONGTYPE if it is of another type. */
@@ -116,15 +152,32 @@ export class Keyspace {
     return row;
   }
 
-  /** The id of `key`, made if it is not there; throws WRONGTYPE, or when there are too many keys. */
-  findOrCreate(key: string, type: KeyType): number {
-    return this.findTyped(key, type)?.id ?? this.create(key, type);
+  /**
+   * Makes room in `key` for what a command is about to write, and the key where it is not there; its id. Throws, and
+   * changes nothing, where it is of another type, too large, or one too many.
+   */
+  grow(key: string, type: KeyType, growth: Growth): number {
+    const row = this.findTyped(key, type);
+    const { itemsPerKey, lengthPerKey } = this.#limits;
+    if (growth.items > 0 && (row?.items ?? 0) + growth.items > itemsPerKey) throw limitExceeded("items of a key");
+    if (growth.length > 0 && (row?.length ?? 0) + growth.length > lengthPerKey) throw limitExceeded("size of a key");
+    const id = row?.id ?? this.#create(key, type);
+    const sql = "UPDATE keys SET items = items + ?, length = length + ? WHERE id = ?";
+    if (growth.items !== 0 || growth.length !== 0) this.run(sql, growth.items, growth.length, id);
+    return id;
   }
 
-  /** The id of a key that is not there yet. */
-  create(key: string, type: KeyType): number {
+  #create(key: string, type: KeyType): number {
     if (this.count() >= this.#limits.keys) throw limitExceeded("number of keys");
+    if (key.startsWith(ASK_PREFIX) && this.#countOfAsking() >= this.#limits.askKeys) {
+      throw limitExceeded("number of approval requests");
+    }
     return this.row<{ id: number }>("INSERT INTO keys (key, type) VALUES (?, ?) RETURNING id", key, type)!.id;
+  }
+
+  #countOfAsking(): number {
+    const sql = "SELECT count(*) AS count FROM keys WHERE key >= ? AND key < ?";
+    return this.row<{ count: number }>(sql, ASK_PREFIX, `${ASK_PREFIX}\uffff`)!.count;
   }
 
   /** True if the key was there. */
@@ -140,6 +193,16 @@ export class Keyspace {
 
   count(): number {
     return this.row<{ count: number }>("SELECT count(*) AS count FROM keys")!.count;
+  }
+
+  /** Bytes of all that is stored. */
+  dataBytes(): number {
+    return this.row<{ page_count: number }>("PRAGMA page_count")!.page_count * PAGE_BYTES;
+  }
+
+  /** Everything as it is now, as the bytes of a database file: a consistent copy while others write. */
+  snapshot(): Uint8Array {
+    return this.#database.serialize();
   }
 
   close(): void {
@@ -163,6 +226,7 @@ function openDatabase(file: string, limits: KeyspaceLimits): Database {
     }
     const version = database.query<{ user_version: number }, []>("PRAGMA user_version").get()!.user_version;
     if (version === 0) database.transaction(() => database.run(SCHEMA)).exclusive();
+    else if (version === 1) database.transaction(() => database.run(UPGRADE_FROM_1)).exclusive();
     else if (version !== SCHEMA_VERSION) {
       throw new MinitailError("state-damaged", `${file} was written by another version of minitail`);
     }

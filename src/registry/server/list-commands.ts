@@ -5,7 +5,8 @@ import type { Keyspace } from "./keyspace.ts";
 
 export const LIST_COMMANDS: CommandDefinitions = {
   rpush: writes(2, unlimited, "first", ({ keyspace }, [key, ...values]) => {
-    const id = keyspace.findOrCreate(key!, "list");
+    const length = values.reduce((sum, value) => sum + value.length, 0);
+    const id = keyspace.grow(key!, "list", { items: values.length, length });
     let position = lengthOf(keyspace, id);
     for (const value of values) {
       keyspace.run("INSERT INTO listItems (keyId, position, value) VALUES (?, ?, ?)", id, position++, value);

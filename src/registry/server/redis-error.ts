@@ -11,8 +11,10 @@ export const syntaxError = () => new RedisError("ERR syntax error");
 export const wrongArity = (name: string) => new RedisError(`ERR wrong number of arguments for '${name}' command`);
 export const unknownCommand = (name: string) => new RedisError(`ERR unknown command '${printable(name)}'`);
 export const invalidExpireTime = (name: string) => new RedisError(`ERR invalid expire time in '${name}' command`);
-export const notPermitted = (name: string) =>
-  new RedisError(`NOPERM this user has no permissions to run the '${name}' command`);
+export const noToken = () => new RedisError("NOAUTH Authentication required.");
+export const wrongToken = () => new RedisError("WRONGPASS invalid or missing auth token");
+/** The client knows this one by its words (`registry-errors.ts`). */
+export const readsOnly = () => new RedisError("NOPERM this token only reads: the registry has a newer one");
 export const outOfMemory = () => new RedisError("OOM command not allowed when used memory > 'maxmemory'.");
 export const limitExceeded = (what: string) => new RedisError(`ERR limit exceeded: ${what}`);
 

@@ -7,7 +7,9 @@ import type { Pin } from "../pin.ts";
 import { createTlsIdentity, type TlsIdentity } from "../tls-identity.ts";
 import { formatPinnedUrl } from "../url.ts";
 import { type Access, type RegistryTokens, TokenAccess } from "./access.ts";
+import { Admission } from "./admission.ts";
 import { Channels } from "./channels.ts";
+import { newCounters, type RegistryStatistics } from "./counters.ts";
 import { Executor } from "./executor.ts";
 import { Keyspace } from "./keyspace.ts";
 import { DEFAULT_LIMITS, type RegistryLimits } from "./limits.ts";
@@ -26,6 +28,9 @@ export interface RegistryServiceOptions {
 /** The registry without a port. */
 export interface RegistryService {
   readonly route: Route;
+  statistics(): RegistryStatistics;
+  /** Everything stored, as the bytes of a database file. Writes that were acknowledged before are in it. */
+  snapshot(): Uint8Array;
   /** Ends subscriptions and closes the data; stop the listener first. */
   close(): void;
 }
@@ -34,11 +39,22 @@ export interface RegistryService {
 export function openRegistryService(options: RegistryServiceOptions): RegistryService {
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const clock = options.clock ?? systemClock;
+  const nowMs = () => clock.nowMs();
   const keyspace = new Keyspace(options.dataFile, limits);
-  const channels = new Channels(limits.subscribers);
-  const executor = new Executor(keyspace, limits, channels, () => clock.nowMs());
+  const channels = new Channels(limits);
+  const executor = new Executor(keyspace, limits, channels, nowMs);
+  const counters = newCounters();
+  const admission = new Admission(limits, counters, () => clock.monotonicMs());
+  const log = options.log ?? silentLog;
   return {
-    route: restHandler({ executor, channels, access: options.access, limits, log: options.log ?? silentLog }),
+    route: restHandler({ executor, channels, access: options.access, admission, counters, limits, log }),
+    statistics: () => ({
+      ...counters,
+      subscribers: channels.count,
+      keys: keyspace.count(),
+      dataBytes: keyspace.dataBytes(),
+    }),
+    snapshot: () => keyspace.snapshot(),
     close() {
       channels.close();
       keyspace.close();
@@ -61,6 +77,8 @@ export interface RegistryServer {
   /** The pin of its key; absent for plain HTTP. */
   readonly pin: Pin | undefined;
   readonly access: TokenAccess;
+  statistics(): RegistryStatistics;
+  snapshot(): Uint8Array;
   /** The URL by another name or address of this machine (`[...]` around IPv6). */
   urlAt(host: string): string;
   stop(): Promise<void>;
@@ -88,6 +106,8 @@ export async function startRegistryServer(options: RegistryServerOptions): Promi
       port: listener.port,
       pin: identity?.pin,
       access,
+      statistics: service.statistics,
+      snapshot: service.snapshot,
       urlAt,
       async stop() {
         await listener.stop();

@@ -22,17 +22,7 @@ interface EntryRow extends StreamId {
 
 export const STREAM_COMMANDS: CommandDefinitions = {
   xadd: writes(4, unlimited, "first", xadd),
-  xlen: reads(1, 1, "all", ({ keyspace }, [key]) => {
-    const row = keyspace.findTyped(key!, "stream");
-    const sql = "SELECT count(*) AS count FROM streamEntries WHERE keyId = ?";
-    return row ? keyspace.row<{ count: number }>(sql, row.id)!.count : 0;
-  }),
-  xrange: reads(3, 5, "first", (context, [key, start, end, ...rest]) =>
-    range(context, key!, start!, end!, rest, "ASC"),
-  ),
-  xrevrange: reads(3, 5, "first", (context, [key, end, start, ...rest]) =>
-    range(context, key!, start!, end!, rest, "DESC"),
-  ),
+  xrange: reads(3, 5, "first", range),
 };
 
 /** `XADD key [NOMKSTREAM] [MAXLEN [=|~] n] id field value ...`; MINID and LIMIT are not there. */
@@ -47,20 +37,24 @@ function xadd({ keyspace, nowMs }: CommandContext, [key, ...words]: readonly str
   if (!isAfter(id, last)) {
     throw new RedisError("ERR The ID specified in XADD is equal or smaller than the target stream top item");
   }
-  const keyId = row?.id ?? keyspace.create(key!, "stream");
+  const text = JSON.stringify(fields);
+  const keyId = keyspace.grow(key!, "stream", { items: 1, length: text.length });
   keyspace.run("INSERT OR REPLACE INTO streams VALUES (?, ?, ?)", keyId, id.ms, id.sequence);
-  keyspace.run("INSERT INTO streamEntries VALUES (?, ?, ?, ?)", keyId, id.ms, id.sequence, JSON.stringify(fields));
-  if (maxLength !== undefined) trim(keyspace, keyId, maxLength);
+  keyspace.run("INSERT INTO streamEntries VALUES (?, ?, ?, ?)", keyId, id.ms, id.sequence, text);
+  if (maxLength !== undefined && (row?.items ?? 0) >= maxLength) trim(keyspace, key!, keyId, maxLength);
   return formatStreamId(id);
 }
 
-function trim(keyspace: Keyspace, keyId: number, maxLength: number): void {
-  keyspace.run(
-    `DELETE FROM streamEntries WHERE rowid IN (
-       SELECT rowid FROM streamEntries WHERE keyId = ? ORDER BY ms DESC, sequence DESC LIMIT -1 OFFSET ?)`,
-    keyId,
-    maxLength,
-  );
+function trim(keyspace: Keyspace, key: string, keyId: number, maxLength: number): void {
+  const removed = { items: 0, length: 0 };
+  const sql = `DELETE FROM streamEntries WHERE rowid IN (
+       SELECT rowid FROM streamEntries WHERE keyId = ? ORDER BY ms DESC, sequence DESC LIMIT -1 OFFSET ?)
+     RETURNING fields`;
+  for (const { fields } of keyspace.rows<Pick<EntryRow, "fields">>(sql, keyId, maxLength)) {
+    removed.items--;
+    removed.length -= fields.length;
+  }
+  keyspace.grow(key, "stream", removed);
 }
 
 interface XaddParameters {
@@ -93,24 +87,17 @@ function parseXadd(words: readonly string[]): XaddParameters {
 }
 
 /** `COUNT 0` and less answer nil, as Redis does. */
-function range(
-  { keyspace, take }: CommandContext,
-  key: string,
-  startText: string,
-  endText: string,
-  rest: readonly string[],
-  order: "ASC" | "DESC",
-): Reply {
-  const start = parseBound(startText, "start");
-  const end = parseBound(endText, "end");
+function range({ keyspace, take }: CommandContext, [key, startText, endText, ...rest]: readonly string[]): Reply {
+  const start = parseBound(startText!, "start");
+  const end = parseBound(endText!, "end");
   if (rest.length !== 0 && (rest.length !== 2 || rest[0]!.toLowerCase() !== "count")) throw syntaxError();
   const count = rest.length === 2 ? parseInteger(rest[1]) : undefined;
-  const row = keyspace.findTyped(key, "stream");
+  const row = keyspace.findTyped(key!, "stream");
   if (!row) return [];
   if (count !== undefined && count <= 0) return null;
   const sql = `SELECT ms, sequence, fields FROM streamEntries
     WHERE keyId = ? AND (ms, sequence) >= (?, ?) AND (ms, sequence) <= (?, ?)
-    ORDER BY ms ${order}, sequence ${order} LIMIT ?`;
+    ORDER BY ms, sequence LIMIT ?`;
   const bounds = [start.ms, start.sequence, end.ms, end.sequence];
   const entries: Reply[] = [];
   for (const entry of keyspace.rows<EntryRow>(sql, row.id, ...bounds, count ?? -1)) {

@@ -3,13 +3,11 @@
 import type { Reply } from "../registry.ts";
 import { type CommandContext, type CommandDefinitions, parseInteger, reads, unlimited, writes } from "./command.ts";
 import type { Keyspace } from "./keyspace.ts";
-import { invalidExpireTime, notAnInteger, RedisError, syntaxError } from "./redis-error.ts";
+import { invalidExpireTime, syntaxError } from "./redis-error.ts";
 
 export const STRING_COMMANDS: CommandDefinitions = {
   get: reads(1, 1, "all", (context, [key]) => answerWith(context, key!)),
   set: writes(2, unlimited, "first", set),
-  incr: writes(1, 1, "all", ({ keyspace }, [key]) => incrementBy(keyspace, key!, 1)),
-  incrby: writes(2, 2, "first", ({ keyspace }, [key, step]) => incrementBy(keyspace, key!, parseInteger(step))),
 };
 
 function stringAt(keyspace: Keyspace, key: string): string | null {
@@ -22,10 +20,6 @@ function answerWith({ keyspace, take }: CommandContext, key: string): string | n
   return value === null ? null : take(value);
 }
 
-function writeValue(keyspace: Keyspace, id: number, value: string): void {
-  keyspace.run("INSERT INTO strings (keyId, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2", id, value);
-}
-
 /** SET replaces a value of any type; its time to live goes unless KEEPTTL. */
 function set(context: CommandContext, [key, value, ...rest]: readonly string[]): Reply {
   const { keyspace, nowMs } = context;
@@ -35,8 +29,9 @@ function set(context: CommandContext, [key, value, ...rest]: readonly string[]):
   if (options.condition === (row ? "nx" : "xx")) return options.get ? previous : null;
   const expiresAtMs = options.keepTtl ? (row?.expiresAtMs ?? null) : options.expiresAtMs;
   if (row && row.type !== "string") keyspace.remove(key!);
-  const id = keyspace.findOrCreate(key!, "string");
-  writeValue(keyspace, id, value!);
+  const before = row?.type === "string" ? row : { items: 0, length: 0 };
+  const id = keyspace.grow(key!, "string", { items: 1 - before.items, length: value!.length - before.length });
+  keyspace.run("INSERT INTO strings (keyId, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2", id, value!);
   keyspace.setExpiry(id, expiresAtMs);
   if (expiresAtMs !== null && expiresAtMs <= nowMs) keyspace.remove(key!);
   return options.get ? previous : "OK";
@@ -86,13 +81,4 @@ function parseExpiry(unit: ExpiryUnit, text: string, nowMs: number): number {
   const expiresAtMs = (unit.endsWith("at") ? 0 : nowMs) + amount * (unit.startsWith("ex") ? 1000 : 1);
   if (amount <= 0 || !Number.isSafeInteger(expiresAtMs)) throw invalidExpireTime("set");
   return expiresAtMs;
-}
-
-function incrementBy(keyspace: Keyspace, key: string, step: number): number {
-  const text = stringAt(keyspace, key) ?? "0";
-  if (text === "") throw notAnInteger();
-  const value = parseInteger(text) + step;
-  if (!Number.isSafeInteger(value)) throw new RedisError("ERR increment or decrement would overflow");
-  writeValue(keyspace, keyspace.findOrCreate(key, "string"), String(value));
-  return value;
 }
