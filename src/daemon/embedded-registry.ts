@@ -10,7 +10,7 @@ import { DEFAULT_LIMITS } from "../registry/server/limits.ts";
 import { type Listener, parseListen, startListener } from "../registry/server/listener.ts";
 import { openRegistryService } from "../registry/server/start.ts";
 import { createTlsIdentity } from "../registry/tls-identity.ts";
-import { MOST_URLS } from "../trust/join-key.ts";
+import { MOST_URLS } from "../trust/registry-place.ts";
 import type { RegistryAddress } from "./registry-connection.ts";
 import type { StateDirectory } from "./state-directory.ts";
 
@@ -66,7 +66,7 @@ export async function startEmbeddedRegistry(
   log: Log,
 ): Promise<EmbeddedRegistry> {
   const tls = createTlsIdentity(keys.tlsSeed);
-  const access = new TokenAccess({ write: keys.token });
+  const access = new TokenAccess({ newest: keys.token });
   const service = openRegistryService({ dataFile: state.file(DATA_FILE), access, log });
   const listeners: { readonly endpoint: Endpoint; readonly listener: Listener }[] = [];
   const stop = async () => {

@@ -7,7 +7,7 @@ import { parseBase64Url } from "../base/bytes.ts";
 import { MinitailError } from "../base/errors.ts";
 import { type IpAddress, type IpPrefix, ipv4ToNumber } from "../base/ip.ts";
 import { Chain } from "../trust/chain.ts";
-import { type AdmittedJoinKey, type ChainState, isLiveJoinKey } from "../trust/chain-state.ts";
+import { type AdmittedJoinKey, type ChainState, currentNetworkKeyHash, isLiveJoinKey } from "../trust/chain-state.ts";
 import { type EpochSecret, epochRecipientTag, isNetworkKeyOf, openEpochBox } from "../trust/epoch.ts";
 import { type NodeId, nodeIdOf, type TailnetId } from "../trust/identity.ts";
 import { type JoinKey, type JoinKeyPairs, joinKeyIdOf, joinKeyPairs } from "../trust/join-key.ts";
@@ -16,7 +16,8 @@ import { pickAddress } from "../trust/pool.ts";
 import { generateNetworkKey, networkKeyHash } from "../trust/seal.ts";
 import type { SharedSecretKeys } from "../trust/secret.ts";
 import { signGenesis } from "../trust/statement.ts";
-import { type AdmissionTerms, type JoinBody, NO_TERMS } from "../trust/statement-body.ts";
+import type { JoinBody } from "../trust/statement-body.ts";
+import { type AdmissionTerms, NO_TERMS } from "../trust/terms.ts";
 import { Tailnet } from "./tailnet.ts";
 import { appendToChain } from "./tailnet-append.ts";
 import { ChainList } from "./tailnet-chain-list.ts";
@@ -81,7 +82,7 @@ export async function joinTailnet(context: TailnetContext, joinKey: JoinKey, nam
   const list = listOf(context, membership);
   const selfId = selfIdOf(context);
   await appendToChain(list, context, (chain) => {
-    if (!chain || !isNetworkKeyOf(secret.networkKey, chain.state.networkKeyHash)) throw unknownTailnet();
+    if (!chain || !isNetworkKeyOf(secret.networkKey, currentNetworkKeyHash(chain.state))) throw unknownTailnet();
     if (!chain.contains(joinKey.head)) throw staleChain();
     if (chain.state.members.has(selfId)) return undefined;
     refuseClockOff(chain.state, clock.nowMs());

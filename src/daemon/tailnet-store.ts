@@ -8,7 +8,6 @@ import { ED25519_SEED_LENGTH_BYTES } from "../crypto/ed25519.ts";
 import type { RandomSource } from "../crypto/random.ts";
 import { Chain } from "../trust/chain.ts";
 import { ByteReader, ByteWriter } from "../trust/codec.ts";
-import { LONGEST_TOKEN_BYTES } from "../trust/epoch.ts";
 import {
   decodeIdentity,
   encodeIdentity,
@@ -20,6 +19,7 @@ import {
   TAILNET_ID_LENGTH_BYTES,
   type TailnetId,
 } from "../trust/identity.ts";
+import { LONGEST_TOKEN_BYTES } from "../trust/registry-place.ts";
 import { NETWORK_KEY_LENGTH_BYTES, type NetworkKeys } from "../trust/seal.ts";
 
 /** A few named blobs. `save` returns when the blob is on disk, whole; it throws `state-unwritable`. */

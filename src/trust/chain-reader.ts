@@ -8,7 +8,7 @@
 
 import { equalBytes } from "../base/bytes.ts";
 import { Chain } from "./chain.ts";
-import type { Refusal } from "./chain-state.ts";
+import type { Refusal } from "./chain-rules.ts";
 import type { TailnetId } from "./identity.ts";
 import { decodeStatement, type Statement } from "./statement.ts";
 

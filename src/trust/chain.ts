@@ -7,14 +7,9 @@
  */
 
 import { equalBytes } from "../base/bytes.ts";
-import {
-  applyStatement,
-  type ChainState,
-  type MutableChainState,
-  type Refusal,
-  refusalByRules,
-  stateOfGenesis,
-} from "./chain-state.ts";
+import { applyStatement } from "./chain-effects.ts";
+import { type Refusal, refusalByRules } from "./chain-rules.ts";
+import { type ChainState, type MutableChainState, stateOfGenesis } from "./chain-state.ts";
 import type { SigningKeyPair, TailnetId } from "./identity.ts";
 import {
   decodeStatement,
@@ -53,7 +48,7 @@ export class Chain {
     if (genesis?.body.kind !== "genesis") return undefined;
     const tailnetId = tailnetIdOfGenesis(genesis);
     if (!verifySignatures(tailnetId, genesis)) return undefined;
-    const state = stateOfGenesis(tailnetId, genesis, genesis.body.networkKeyHash);
+    const state = stateOfGenesis(tailnetId, genesis.author, genesis.body.networkKeyHash);
     return new Chain(state, bytes.slice(), statementHash(tailnetId, genesis));
   }
 
@@ -92,9 +87,10 @@ export class Chain {
     if (!statement) return { outcome: "refused", reason: "malformed" };
     const reason = this.#refusalOf(statement, options.signaturesVerified ?? false);
     if (reason) return { outcome: "refused", reason };
-    applyStatement(this.#state, statement);
+    const hash = statementHash(this.tailnetId, statement);
+    applyStatement(this.#state, statement, hash);
     this.#statements.push(bytes.slice());
-    this.#hashes.push(statementHash(this.tailnetId, statement));
+    this.#hashes.push(hash);
     return { outcome: "accepted", statement };
   }
 
@@ -103,7 +99,7 @@ export class Chain {
     const head = this.head;
     if (statement.number !== head.number + 1) return "not-next";
     if (!equalBytes(statement.previousHash, head.hash)) return "not-on-head";
-    const reason = refusalByRules(this.#state, statement);
+    const reason = refusalByRules(this.#state, statement, this);
     if (reason && reason !== "unsupported") return reason;
     if (!signaturesVerified && !verifySignatures(this.tailnetId, statement)) return "bad-signature";
     return reason;

@@ -24,9 +24,9 @@ import type { RandomSource } from "../crypto/random.ts";
 import { generateX25519PrivateKey, X25519_KEY_LENGTH_BYTES, x25519 } from "../crypto/x25519.ts";
 import { ByteReader, ByteWriter } from "./codec.ts";
 import { formatTailnetId, type KeyPair, type TailnetId, x25519KeyPair } from "./identity.ts";
+import { LONGEST_TOKEN_BYTES } from "./registry-place.ts";
 import { NETWORK_KEY_LENGTH_BYTES, type NetworkKey, networkKeyHash, pad, unpad } from "./seal.ts";
 
-export const LONGEST_TOKEN_BYTES = 180;
 const TAG_LENGTH_BYTES = 16;
 const TAG_LABEL = utf8("minitail/1 recipient");
 

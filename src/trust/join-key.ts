@@ -8,14 +8,13 @@
  * key is not in it: its box is opened with the seal key. Whoever finds a live join key can join with it.
  */
 
-import { formatBase32 } from "../base/base32.ts";
+import { formatBase32, parseBase32 } from "../base/base32.ts";
 import { concatBytes, equalBytes, formatBase64Url, parseBase64Url, utf8 } from "../base/bytes.ts";
 import { MinitailError } from "../base/errors.ts";
 import { ED25519_SEED_LENGTH_BYTES } from "../crypto/ed25519.ts";
 import { hkdfSha256, sha256 } from "../crypto/kdf.ts";
 import { clampX25519PrivateKey, X25519_KEY_LENGTH_BYTES } from "../crypto/x25519.ts";
 import { ByteReader, ByteWriter } from "./codec.ts";
-import { LONGEST_TOKEN_BYTES } from "./epoch.ts";
 import {
   type KeyPair,
   type SigningKeyPair,
@@ -24,38 +23,24 @@ import {
   type TailnetId,
   x25519KeyPair,
 } from "./identity.ts";
+import { type RegistryPlace, readRegistryPlaces, writeRegistryPlaces } from "./registry-place.ts";
 import type { Head } from "./statement.ts";
 
 export const JOIN_KEY_PREFIX = "mt1:";
 export const JOIN_KEY_SEED_LENGTH_BYTES = 16;
+export const JOIN_KEY_ID_LENGTH_BYTES = 10;
 export const JOIN_KEY_HEAD_HASH_LENGTH_BYTES = 16;
-export const MOST_REGISTRIES = 8;
-export const MOST_URLS = 16;
-export const LONGEST_URL_BYTES = 512;
-export const PIN_LENGTH_BYTES = 32;
 
 const CHECK_LENGTH_BYTES = 4;
 const CHECK_LABEL = utf8("minitail/1 join key");
 const LONGEST_JOIN_KEY = 32 * 1024;
-const URL_SCHEME = /^(https|http|rediss|redis):\/\/[^\s]+$/;
 const ID_LABEL = utf8("minitail/1 join key id");
-const ID_LENGTH_BYTES = 10;
 
 /** `k` and 16 characters of base32, from the join key's public key. */
 export type JoinKeyId = string;
 
-/** One registry, and the addresses at which it may be reached. */
-export interface JoinKeyRegistry {
-  /** One or more; without token and pin. */
-  readonly urls: readonly string[];
-  /** Empty where the URL says it all. */
-  readonly token: string;
-  /** SHA-256 of the public key (SubjectPublicKeyInfo) of its TLS certificate. */
-  readonly pin: Uint8Array | undefined;
-}
-
 export interface JoinKey {
-  readonly registries: readonly JoinKeyRegistry[];
+  readonly registries: readonly RegistryPlace[];
   readonly tailnetId: TailnetId;
   /** The chain's head when the key was made, its hash cut to 16 bytes: a chain that does not go through it is too old, or another. */
   readonly head: Head;
@@ -71,7 +56,19 @@ export interface JoinKeyPairs {
 }
 
 export function joinKeyIdOf(publicKey: Uint8Array): JoinKeyId {
-  return `k${formatBase32(sha256(ID_LABEL, publicKey).slice(0, ID_LENGTH_BYTES))}`;
+  return formatJoinKeyId(sha256(ID_LABEL, publicKey).slice(0, JOIN_KEY_ID_LENGTH_BYTES));
+}
+
+/** `bytes` are the 10 of `parseJoinKeyId`. */
+export function formatJoinKeyId(bytes: Uint8Array): JoinKeyId {
+  return `k${formatBase32(bytes)}`;
+}
+
+/** The 10 bytes of a join key id, `undefined` for any other text. */
+export function parseJoinKeyId(text: string): Uint8Array | undefined {
+  if (!text.startsWith("k")) return undefined;
+  const bytes = parseBase32(text.slice(1));
+  return bytes?.length === JOIN_KEY_ID_LENGTH_BYTES ? bytes : undefined;
 }
 
 export function joinKeyPairs(seed: Uint8Array): JoinKeyPairs {
@@ -84,13 +81,7 @@ export function joinKeyPairs(seed: Uint8Array): JoinKeyPairs {
 
 /** `mt1:...`, a secret. */
 export function formatJoinKey(key: JoinKey): string {
-  const content = new ByteWriter()
-    .list(key.registries, (writer, { urls, token, pin }) =>
-      writer
-        .list(urls, (item, url) => item.text(url))
-        .text(token)
-        .list(pin ? [pin] : [], (item, bytes) => item.fixed(bytes)),
-    )
+  const content = writeRegistryPlaces(new ByteWriter(), key.registries)
     .fixed(key.tailnetId)
     .u32(key.head.number)
     .fixed(key.head.hash.subarray(0, JOIN_KEY_HEAD_HASH_LENGTH_BYTES))
@@ -128,15 +119,9 @@ function check(content: Uint8Array): Uint8Array {
 
 function decodeContent(content: Uint8Array): JoinKey | undefined {
   const reader = new ByteReader(content);
-  const registries = reader.list(MOST_REGISTRIES, (item) => ({
-    urls: item.list(MOST_URLS, (inner) => inner.text(LONGEST_URL_BYTES)),
-    token: item.text(LONGEST_TOKEN_BYTES),
-    pin: item.list(1, (inner) => inner.fixed(PIN_LENGTH_BYTES))[0],
-  }));
+  const registries = readRegistryPlaces(reader);
   const tailnetId = reader.fixed(TAILNET_ID_LENGTH_BYTES);
   const head = { number: reader.u32(), hash: reader.fixed(JOIN_KEY_HEAD_HASH_LENGTH_BYTES) };
   const seed = reader.fixed(JOIN_KEY_SEED_LENGTH_BYTES);
-  reader.require(registries.length > 0);
-  for (const { urls } of registries) reader.require(urls.length > 0 && urls.every((url) => URL_SCHEME.test(url)));
   return reader.finish() ? { registries, tailnetId, head, seed } : undefined;
 }

@@ -40,7 +40,8 @@ export function isPool(prefixes: readonly IpPrefix[]): boolean {
   );
 }
 
-function overlaps(a: IpPrefix, b: IpPrefix): boolean {
+/** True where one prefix lies in the other. */
+export function overlaps(a: IpPrefix, b: IpPrefix): boolean {
   return prefixContains(a, b.address) || prefixContains(b, a.address);
 }
 

@@ -25,11 +25,11 @@ import {
   type SigningKeyPair,
   type TailnetId,
 } from "./identity.ts";
+import { MOST_ROUTES } from "./routes.ts";
 import { type NetworkKey, type NetworkKeys, openSeal, seal } from "./seal.ts";
 import { HASH_LENGTH_BYTES, type Head, SIGNED_PREFIX } from "./statement.ts";
 
 export const MOST_ENDPOINTS = 16;
-export const MOST_ROUTES = 256;
 export const MOST_CAPABILITIES = 64;
 export const LONGEST_CAPABILITY_BYTES = 1024;
 

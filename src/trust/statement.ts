@@ -25,7 +25,8 @@ import {
 import { sha256 } from "../crypto/kdf.ts";
 import { ByteReader, ByteWriter } from "./codec.ts";
 import { type SigningKeyPair, TAILNET_ID_LENGTH_BYTES, type TailnetId } from "./identity.ts";
-import { decodeBody, encodeBody, kindNumberOf, type StatementBody } from "./statement-body.ts";
+import type { StatementBody } from "./statement-body.ts";
+import { decodeBody, encodeBody, kindNumberOf } from "./statement-codec.ts";
 
 /** What every signed thing of this protocol begins with. */
 export const SIGNED_PREFIX = utf8("minitail/1");

@@ -13,7 +13,7 @@ import { createTailnet, joinTailnet } from "../../src/daemon/tailnet-start.ts";
 import { loadOrCreateIdentity, type TailnetStore } from "../../src/daemon/tailnet-store.ts";
 import type { Registry } from "../../src/registry/registry.ts";
 import { type JoinKey, parseJoinKey } from "../../src/trust/join-key.ts";
-import { NO_TERMS } from "../../src/trust/statement-body.ts";
+import { NO_TERMS } from "../../src/trust/terms.ts";
 import { MemoryDatabase, MemoryRegistry } from "./memory-registry.ts";
 
 export const HOUR_MS = 3_600_000;

@@ -5,7 +5,7 @@ import { createJoinKey } from "../../src/daemon/decide/create-join-key.ts";
 import { createTailnet, joinTailnet, openTailnet } from "../../src/daemon/tailnet-start.ts";
 import { openEpochBox } from "../../src/trust/epoch.ts";
 import { type JoinKey, joinKeyPairs } from "../../src/trust/join-key.ts";
-import { NO_TERMS } from "../../src/trust/statement-body.ts";
+import { NO_TERMS } from "../../src/trust/terms.ts";
 import { MemoryDatabase, MemoryRegistry } from "./memory-registry.ts";
 import {
   addressOf,
@@ -41,7 +41,7 @@ describe("joining", () => {
 
   test("terms come from the join key", async () => {
     const { first, database } = await makeNetwork();
-    const terms = { user: "ada", tags: ["tag:server"], ephemeral: true };
+    const terms = { user: "ada", tags: ["tag:server"], ephemeral: true, memberUntilMs: 0 };
     const joined = await joinTailnet(newcomer(database), await makeJoinKey(first.tailnet, { terms }), "x");
     expect(joined.self!.terms).toEqual(terms);
   });

@@ -14,7 +14,7 @@ function network(...names: [MachineIdentity, string][]): Chain {
   const { chain, signer } = makeTailnet();
   names.forEach(([identity, name], i) => {
     const body = joinBody(identity, `10.11.12.${i + 1}`, name, {
-      terms: { user: "ada", tags: ["tag:x"], ephemeral: false },
+      terms: { user: "ada", tags: ["tag:x"], ephemeral: false, memberUntilMs: 0 },
     });
     accept(chain, chain.sign(body, NOW_MS, signer, identity.machineKey));
   });

@@ -112,7 +112,7 @@ describe("chain reader", () => {
       tailnetId: chain.tailnetId,
       head: chain.head,
       timeMs: NOW_MS,
-      body: { kind: "unknown", kindNumber: 12, bytes: new Uint8Array(3) } as never,
+      body: { kind: "unknown", kindNumber: 99, bytes: new Uint8Array(3) } as never,
       author: signer,
     });
     const sibling = chain.sign(joinBody(machine("a"), "10.11.12.1", "a"), NOW_MS, signer, machine("a").machineKey);

@@ -19,7 +19,7 @@ import {
   seededRandom,
 } from "./fixture.ts";
 
-const TERMS = { user: "ada", tags: ["tag:server"], ephemeral: true };
+const TERMS = { user: "ada", tags: ["tag:server"], ephemeral: true, memberUntilMs: 0 };
 
 describe("chain", () => {
   test("begins with a genesis signed by its author, and with nothing else", () => {
@@ -121,7 +121,9 @@ describe("refused", () => {
     const tailnet = makeTailnet();
     const { chain } = tailnet;
     const used = admitJoinKey(tailnet, "used");
-    const live = admitJoinKey(tailnet, "live", { terms: { user: "", tags: ["tag:small"], ephemeral: false } });
+    const live = admitJoinKey(tailnet, "live", {
+      terms: { user: "", tags: ["tag:small"], ephemeral: false, memberUntilMs: 0 },
+    });
     const member = machine("member");
     accept(chain, chain.sign(joinBody(member, "10.11.12.1", "member"), NOW_MS, used.signing, member.machineKey));
     return {
@@ -179,12 +181,13 @@ describe("refused", () => {
     [
       "tags that the joiner gave itself",
       "terms-widened",
-      (s) => join(s, "10.11.12.2", "x", { terms: { user: "", tags: ["tag:admin"], ephemeral: false } }),
+      (s) =>
+        join(s, "10.11.12.2", "x", { terms: { user: "", tags: ["tag:admin"], ephemeral: false, memberUntilMs: 0 } }),
     ],
     [
       "a user that the joiner gave itself",
       "terms-widened",
-      (s) => join(s, "10.11.12.2", "x", { terms: { user: "root", tags: [], ephemeral: false } }),
+      (s) => join(s, "10.11.12.2", "x", { terms: { user: "root", tags: [], ephemeral: false, memberUntilMs: 0 } }),
     ],
     ["a held address", "address-held", (s) => join(s, "10.11.12.1", "x")],
     ["a held name", "name-held", (s) => join(s, "10.11.12.2", "member")],
@@ -322,7 +325,7 @@ describe("refused", () => {
       head: s.chain.head,
       timeMs: NOW_MS,
       // What a later version would write: its kinds are not in this version's type.
-      body: { kind: "unknown", kindNumber: 9, bytes: new Uint8Array([1, 2, 3]) } as never,
+      body: { kind: "unknown", kindNumber: 99, bytes: new Uint8Array([1, 2, 3]) } as never,
       author,
     });
   }

@@ -34,7 +34,7 @@ describe("epoch box", () => {
   });
 
   test("a false network key fails against the chain's hash", () => {
-    const hash = chain.state.networkKeyHash;
+    const hash = chain.state.networkKeyHashes[0]!;
     const forged = { networkKey: { epoch: 0, key: new Uint8Array(32) }, registryToken: "" };
     const opened = openEpochBox(
       sealEpochBox(forged, tailnetId, recipient.publicKey, systemRandom),

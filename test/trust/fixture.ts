@@ -8,7 +8,8 @@ import { generateIdentity, type MachineIdentity, type SigningKeyPair } from "../
 import { type JoinKeyPairs, joinKeyPairs } from "../../src/trust/join-key.ts";
 import { type NetworkKey, networkKeyHash } from "../../src/trust/seal.ts";
 import { signGenesis } from "../../src/trust/statement.ts";
-import { type AdmitJoinKeyBody, type JoinBody, NO_TERMS } from "../../src/trust/statement-body.ts";
+import type { AdmitJoinKeyBody, JoinBody } from "../../src/trust/statement-body.ts";
+import { NO_TERMS } from "../../src/trust/terms.ts";
 
 export const NOW_MS = Date.UTC(2026, 7, 1);
 export const HOUR_MS = 3_600_000;

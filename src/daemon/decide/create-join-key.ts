@@ -6,11 +6,11 @@ import {
   JOIN_KEY_HEAD_HASH_LENGTH_BYTES,
   JOIN_KEY_SEED_LENGTH_BYTES,
   type JoinKeyId,
-  type JoinKeyRegistry,
   joinKeyIdOf,
   joinKeyPairs,
 } from "../../trust/join-key.ts";
-import { type AdmissionTerms, areTerms } from "../../trust/statement-body.ts";
+import type { RegistryPlace } from "../../trust/registry-place.ts";
+import { type AdmissionTerms, areTerms } from "../../trust/terms.ts";
 import type { Tailnet } from "../tailnet.ts";
 
 export interface JoinKeyRequest {
@@ -19,7 +19,7 @@ export interface JoinKeyRequest {
   readonly expiresAtMs: number;
   readonly terms: AdmissionTerms;
   /** Where the newcomer finds the registry. */
-  readonly registries: readonly JoinKeyRegistry[];
+  readonly registries: readonly RegistryPlace[];
 }
 
 export interface NewJoinKey {
