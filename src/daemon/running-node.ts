@@ -76,7 +76,7 @@ export class RunningNode {
     const created = await createJoinKey(membership.tailnet, {
       reusable,
       expiresAtMs: Date.now() + expiresInMs,
-      terms: { user, tags, ephemeral },
+      terms: { user, tags, ephemeral, memberUntilMs: 0 },
       registries: membership
         .registriesForNewcomers(reachableAt)
         .map(({ urls, token, pin }) => ({ urls, token: token ?? "", pin })),
