@@ -160,16 +160,17 @@ export class Tailnet {
     return this.#exclusively(() => this.#syncNow(scope));
   }
 
-  /** Takes what a peer brought: statements in the chain's order and records. What does not verify is ignored; true if anything was news. */
-  takeNews(news: News): Promise<boolean> {
-    return this.#exclusively(async () => {
-      for (const bytes of news.statements) this.#list.offer(bytes);
-      const grew = this.#storeGrowth();
-      const changed = news.records.filter(({ nodeId, sealed }) => this.#book.offer(nodeId, sealed));
-      if (changed.length > 0) this.#storeRecords();
-      if (grew || changed.length > 0) this.#tell();
-      return grew || changed.length > 0;
-    });
+  /**
+   * Takes what a peer brought: statements in the chain's order and records. What does not verify is ignored; true if
+   * anything was news. It waits for nothing: a registry that hangs does not put off a removal.
+   */
+  takeNews(news: News): boolean {
+    for (const bytes of news.statements) this.#list.offer(bytes);
+    const grew = this.#storeGrowth();
+    const changed = news.records.filter(({ nodeId, sealed }) => this.#book.offer(nodeId, sealed));
+    if (changed.length > 0) this.#storeRecords();
+    if (grew || changed.length > 0) this.#tell();
+    return grew || changed.length > 0;
   }
 
   /**
