@@ -15,8 +15,9 @@ import { type Measurement, mediansOf, ratiosTo } from "./bench/measurement.ts";
 import { MEASURES } from "./bench/measures.ts";
 import { type BenchOptions, parseOptions } from "./bench/options.ts";
 import type { PreparedRival, Rival } from "./bench/rival.ts";
-import { ALL_RIVALS, DEFAULT_RIVALS, REFERENCE_NAME } from "./bench/rivals/all.ts";
+import { ALL_RIVALS, DEFAULT_RIVALS, REFERENCE_NAME, ROLES } from "./bench/rivals/all.ts";
 import { formatTables } from "./bench/table.ts";
+import { formatTargets, judgeTargets } from "./bench/targets.ts";
 import { buildTwoHosts, type TwoHosts } from "./bench/two-hosts.ts";
 
 const PACKAGE_OF_PROGRAM = {
@@ -26,6 +27,7 @@ const PACKAGE_OF_PROGRAM = {
   wg: "wireguard-tools",
   ip: "iproute2",
 };
+const REASON_LENGTH_CHARACTERS = 600;
 const STANDARD_OUTPUT = "-";
 
 /** A rival with what was measured of it, or with the reason why nothing was. */
@@ -51,10 +53,12 @@ async function main(options: BenchOptions): Promise<void> {
     for (let round = 1; round <= options.rounds; round++) await runRound(entries, round, hosts, options);
     const rows = results(entries).filter(({ rounds }) => rounds.length > 0);
     print(`\n${formatTables(rows, REFERENCE_NAME)}\n`);
+    print(`${formatTargets(judgeTargets(rows, ROLES))}\n`);
   }
   for (const { name, unavailable } of entries) if (unavailable !== undefined) print(`${name}: ${unavailable}`);
   if (options.jsonPath !== undefined) {
-    const json = JSON.stringify({ machine, options, rivals: results(entries) }, null, 2);
+    const rivals = results(entries);
+    const json = JSON.stringify({ machine, options, rivals, targets: judgeTargets(rivals, ROLES) }, null, 2);
     if (options.jsonPath === STANDARD_OUTPUT) console.log(json);
     else await writeFile(options.jsonPath, `${json}\n`);
   }
@@ -68,7 +72,7 @@ async function prepare(rival: Rival): Promise<Entry> {
   try {
     return { ...entry, prepared: await rival.prepare(), unavailable: undefined };
   } catch (error) {
-    return { ...entry, prepared: undefined, unavailable: `left out: ${errorMessage(error)}` };
+    return { ...entry, prepared: undefined, unavailable: `left out: ${reasonOf(error)}` };
   }
 }
 
@@ -85,9 +89,14 @@ async function runRound(
     try {
       entry.rounds.push(await measureRival(entry.prepared, hosts, seconds, measures));
     } catch (error) {
-      entry.unavailable = `failed in round ${round}: ${errorMessage(error)}`;
+      entry.unavailable = `failed in round ${round}: ${reasonOf(error)}`;
     }
   }
+}
+
+/** On one line, whatever a compiler had to say. */
+function reasonOf(error: unknown): string {
+  return errorMessage(error).replaceAll(/\s+/g, " ").slice(0, REASON_LENGTH_CHARACTERS);
 }
 
 function results(entries: readonly Entry[]) {

@@ -1,5 +1,5 @@
 /**
- * Programs built from the newest version of a Go module.
+ * Programs built from a version of a Go module, or its newest.
  *
  * Debian's Go may be too old for them. Go 1.21 and later fetch the toolchain that a module asks for by themselves
  * (`GOTOOLCHAIN=auto`); for an older Go the same module, `golang.org/toolchain`, is fetched here.
@@ -28,20 +28,29 @@ interface GoModule {
   readonly Dir?: string;
 }
 
+export interface GoProgramOptions {
+  /** Default: the newest that there is. */
+  readonly version?: string;
+  /** Of the program, where its main package is not the module's root. */
+  readonly packagePath?: string;
+}
+
 /**
  * Builds one program of a module.
  *
  * @param module path of the module, without a version
- * @param packagePath of the program, where its main package is not the module's root
  */
-export async function buildGoProgram(module: string, packagePath: string = module): Promise<GoProgram> {
+export async function buildGoProgram(
+  module: string,
+  { version = "latest", packagePath = module }: GoProgramOptions = {},
+): Promise<GoProgram> {
   await ensurePrograms({ go: "golang-go" });
-  const newest = JSON.parse(await go(["list", "-m", "-json", `${module}@latest`])) as GoModule;
-  const GOBIN = join(PROGRAM_DIRECTORY, newest.Version);
+  const found = JSON.parse(await go(["list", "-m", "-json", `${module}@${version}`])) as GoModule;
+  const GOBIN = join(PROGRAM_DIRECTORY, found.Version);
   await mkdir(GOBIN, { recursive: true });
-  const toolchain = await toolchainFor(neededVersionOf(newest));
-  await go(["install", `${packagePath}@${newest.Version}`], { ...toolchain, GOBIN });
-  return { path: join(GOBIN, basename(packagePath)), version: newest.Version };
+  const toolchain = await toolchainFor(neededVersionOf(found));
+  await go(["install", `${packagePath}@${found.Version}`], { ...toolchain, GOBIN });
+  return { path: join(GOBIN, basename(packagePath)), version: found.Version };
 }
 
 /** Read from go.mod itself: before 1.21, Go cuts a third number off. */

@@ -35,7 +35,8 @@ function formatRatio(ratio: number | undefined): string {
   return ratio === undefined ? "" : `${ratio.toFixed(2)}x`;
 }
 
-function formatRows([header = [], ...rows]: readonly string[][]): string {
+/** Markdown with a header, the first column to the left and the others to the right. */
+export function formatRows([header = [], ...rows]: readonly string[][]): string {
   const widths = header.map((_, column) => Math.max(...[header, ...rows].map((row) => row[column]?.length ?? 0), 3));
   const formatRow = (row: readonly string[]) =>
     `| ${widths.map((width, column) => pad(row[column] ?? "", width, column)).join(" | ")} |`;

@@ -62,7 +62,9 @@ async function startTunnel(hosts: TwoHosts, leftProgram: WireGuardProgram, right
     isReady: ({ lab }) => existsSync(lab.path(CONTROL_SOCKET)),
     configure: async () => void (await Promise.all([configure(...ends), configure(ends[1], ends[0])])),
     // Not every program does it, and the next would seem to be ready before it has begun.
-    cleanUp: ({ lab }) => rm(lab.path(CONTROL_SOCKET), { force: true }),
+    cleanUp: async () => {
+      for (const { lab } of [hosts.left, hosts.right]) await rm(lab.path(CONTROL_SOCKET), { force: true });
+    },
   });
 }
 

@@ -1,10 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import { parseReceivedBytes, requireCarried } from "../../scripts/bench/interface-bytes.ts";
 import { gbitPerSecondOf, parseIperf, parsePing, parseSockperf } from "../../scripts/bench/judges.ts";
-import { type Measurement, mediansOf, ratiosTo } from "../../scripts/bench/measurement.ts";
+import { type Measurement, type Medians, mediansOf, ratiosTo } from "../../scripts/bench/measurement.ts";
 import { parseOptions } from "../../scripts/bench/options.ts";
 import { median } from "../../scripts/bench/statistics.ts";
 import { formatTables } from "../../scripts/bench/table.ts";
+import { judgeTargets } from "../../scripts/bench/targets.ts";
 import type { TwoHosts } from "../../scripts/bench/two-hosts.ts";
 import { isAtLeast } from "../../scripts/bench/version.ts";
 
@@ -78,6 +79,59 @@ describe("results", () => {
     expect(tables).toContain("ping idle");
     expect(tables).not.toContain("TCP");
     expect(tables.split("\n")).toHaveLength(4);
+  });
+});
+
+describe("targets", () => {
+  const roles = {
+    own: "ours",
+    reference: "go",
+    toStock: "ours-to-go",
+    fromStock: "go-to-ours",
+    others: ["go", "rust"],
+  };
+  const judge = (medians: Readonly<Record<string, Medians>>) => {
+    const results = Object.entries(medians).map(([name, figures]) => ({ name, medians: figures }));
+    return judgeTargets(results, roles).map(({ title, value, reached }) => [title, value, reached]);
+  };
+
+  test.each([
+    [8, "goal"],
+    [6.4, "floor"],
+    [6.3, "neither"],
+  ] as const)("%p Gbit/s beside 4 reach %p", (tcpOneStreamGbitPerSecond, reached) => {
+    const judged = judge({ ours: { tcpOneStreamGbitPerSecond }, go: { tcpOneStreamGbitPerSecond: 4 } });
+    expect(judged).toEqual([["TCP 1 stream / wireguard-go", tcpOneStreamGbitPerSecond / 4, reached]]);
+  });
+
+  test("the best rival is the best of each figure, and no rival is minitail", () => {
+    const judged = judge({
+      ours: { udpReceivedGbitPerSecond: 3, pingIdleMs: 0.2 },
+      "ours-to-go": { udpReceivedGbitPerSecond: 9, pingIdleMs: 0.01 },
+      go: { udpReceivedGbitPerSecond: 1, pingIdleMs: 0.25 },
+      rust: { udpReceivedGbitPerSecond: 2, pingIdleMs: 0.1 },
+    });
+    expect(judged).toEqual([
+      ["UDP received / best rival", 1.5, "goal"],
+      ["ping idle / wireguard-go", 0.8, "floor"],
+      ["ping idle / best rival", 2, "neither"],
+    ]);
+  });
+
+  test("either way to a stock peer is held against stock peers between themselves", () => {
+    const judged = judge({
+      "ours-to-go": { tcpOneStreamGbitPerSecond: 6 },
+      "go-to-ours": { tcpOneStreamGbitPerSecond: 4 },
+      go: { tcpOneStreamGbitPerSecond: 4 },
+    });
+    expect(judged).toEqual([
+      ["TCP to wireguard-go / wireguard-go", 1.5, "goal"],
+      ["TCP from wireguard-go / wireguard-go", 1, "neither"],
+    ]);
+  });
+
+  test("what is a figure of its own needs no rival", () => {
+    expect(judge({ ours: { pingLoadedMs: 0.75 } })).toEqual([["ping loaded ms", 0.75, "floor"]]);
   });
 });
 
