@@ -26,6 +26,7 @@ export type ErrorCode =
   | "join-key-used"
   | "join-key-unknown"
   | "pool-exhausted"
+  | "name-taken"
   | "clock-off"
   | "state-unwritable"
   | "state-locked"
@@ -34,6 +35,7 @@ export type ErrorCode =
   | "no-such-peer"
   | "timeout"
   | "invalid"
+  | "too-many"
   | "internal";
 
 export interface MinitailErrorOptions {

@@ -102,6 +102,11 @@ export class Tunnel {
     return this.#plane.aead;
   }
 
+  /** See `Device.check`. */
+  check(change: DeviceConfiguration): void {
+    this.#device.check(change);
+  }
+
   configure(change: DeviceConfiguration): void {
     this.#run((nowMs) => this.#device.configure(change, nowMs));
     if (!change.peers) return;

@@ -93,6 +93,7 @@ export class WireguardInterface implements UapiDevice {
 
   set({ configuration, listenPort, fwmark }: UapiChange): Promise<void> {
     return this.#inTurn(async () => {
+      this.#tunnel.check(configuration);
       if (fwmark !== undefined) this.#setFwmark(fwmark);
       if (listenPort !== undefined) await this.#setListenPort(listenPort);
       this.#tunnel.configure(configuration);

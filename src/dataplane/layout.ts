@@ -16,7 +16,11 @@ export const CACHE_LINE_BYTES = 64;
 
 export const MAXIMUM_PEERS = 1 << 14;
 export const MAXIMUM_SESSIONS = 1 << 17;
-export const MAXIMUM_TRIE_NODES = 1 << 19;
+/**
+ * Two for each of the device's allowed IPs, and as many again: where prefixes take the place of others, all are in the
+ * trie for a moment.
+ */
+export const MAXIMUM_TRIE_NODES = 1 << 20;
 
 export const HEADER_LENGTH_BYTES = 5 * CACHE_LINE_BYTES;
 export const PEER_ROW_LENGTH_BYTES = 3 * CACHE_LINE_BYTES;

@@ -28,8 +28,13 @@ export async function answerRequest(request: string, device: UapiDevice, log: Lo
     }
   } catch (error) {
     log.warn(errorMessage(error));
-    return formatErrno(isMinitailError(error, "port-taken") ? UapiErrno.portInUse : UapiErrno.io);
+    return formatErrno(errnoOf(error));
   }
+}
+
+function errnoOf(error: unknown): UapiErrno {
+  if (isMinitailError(error, "port-taken")) return UapiErrno.portInUse;
+  return isMinitailError(error, "too-many") ? UapiErrno.noSpace : UapiErrno.io;
 }
 
 async function applySet(lines: string, device: UapiDevice): Promise<UapiErrno> {

@@ -32,6 +32,6 @@ export interface UapiState {
 
 export interface UapiDevice {
   get(): UapiState | Promise<UapiState>;
-  /** Throws, or rejects, a `MinitailError` "port-taken" where the listen port can't be had. */
+  /** Throws, or rejects, a `MinitailError`: "port-taken" where the listen port can't be had, "too-many" for want of room. */
   set(change: UapiChange): void | Promise<void>;
 }

@@ -8,6 +8,8 @@ export const UapiErrno = {
   io: -5,
   /** EINVAL: an unknown key, or a value that is not one. */
   invalid: -22,
+  /** ENOSPC: more peers or allowed IPs than there is room for. */
+  noSpace: -28,
   /** EPROTO: a line that is not `key=value`. */
   protocol: -71,
   /** EADDRINUSE: another program has the listen port. */

@@ -19,6 +19,19 @@ export class AllowedIps {
   /** By slot: the peer's prefixes by key, in the order in which they came to it. */
   readonly #prefixes = new Map<number, Map<string, IpPrefix>>();
 
+  /** How many prefixes have a holder. */
+  get size(): number {
+    return this.#holders.size;
+  }
+
+  /** The same book, to be written in without consequences. */
+  copy(): AllowedIps {
+    const copy = new AllowedIps();
+    for (const [key, slot] of this.#holders) copy.#holders.set(key, slot);
+    for (const [slot, own] of this.#prefixes) copy.#prefixes.set(slot, new Map(own));
+    return copy;
+  }
+
   /** In the order in which the peer got them. */
   prefixesOf(slot: number): readonly IpPrefix[] {
     return [...(this.#prefixes.get(slot)?.values() ?? [])];

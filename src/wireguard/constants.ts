@@ -54,16 +54,19 @@ export interface Limits {
   readonly maximumPeers: number;
   /** Sessions and handshakes that live at once; a peer has four at most. */
   readonly maximumSessions: number;
+  /** Prefixes of all peers together. */
+  readonly maximumAllowedIps: number;
   /** Handshake messages with a valid mac1 a second, above which their sources must prove themselves. */
   readonly underLoadMessagesPerSecond: number;
   /** Sources whose rate is kept under load; further ones get nothing. */
   readonly maximumRateLimitedSources: number;
 }
 
-/** The first two are the sizes of the data plane's tables; a thousand messages cost a quarter of a second. */
+/** The first three are what the data plane's tables have room for; a thousand messages cost a quarter of a second. */
 export const DEFAULT_LIMITS: Limits = {
   maximumPeers: 1 << 14,
   maximumSessions: 1 << 17,
+  maximumAllowedIps: 1 << 18,
   underLoadMessagesPerSecond: 1_000,
   maximumRateLimitedSources: 1 << 14,
 };

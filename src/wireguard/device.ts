@@ -68,16 +68,21 @@ export class Device {
     this.#admission = new Admission(this.#limits);
     this.#sessionIndex = new SessionIndex(options.random, this.#limits.maximumSessions);
     const surroundings = { ...options, sessionIndex: this.#sessionIndex, identity: () => this.#identity };
-    this.#peers = new PeerTable(surroundings, this.#limits.maximumPeers);
+    this.#peers = new PeerTable(surroundings, this.#limits);
   }
 
   /**
-   * Applies a configuration, or throws a `MinitailError` "invalid" and changes nothing. A peer with the
-   * device's own public key is left out.
+   * Throws a `MinitailError` where the configuration cannot be applied: "invalid" for what WireGuard does not take,
+   * "too-many" for more than there is room for.
    */
-  configure(change: DeviceConfiguration, nowMs: number): readonly Action[] {
+  check(change: DeviceConfiguration): void {
     validateConfiguration(change);
     this.#peers.checkRoom(change);
+  }
+
+  /** Applies a configuration, or throws as `check` does and changes nothing. A peer with the device's own key is left out. */
+  configure(change: DeviceConfiguration, nowMs: number): readonly Action[] {
+    this.check(change);
     const actions: Action[] = [];
     if (change.privateKey) this.#setPrivateKey(change.privateKey, change.keepSessions ?? false, nowMs, actions);
     if (change.replacePeers) for (const peer of this.#peers.all()) this.#peers.remove(peer, actions);

@@ -6,6 +6,7 @@ import type { IpPrefix } from "../base/ip.ts";
 import type { Action } from "./action.ts";
 import { AllowedIps } from "./allowed-ips.ts";
 import type { DeviceConfiguration, PeerConfiguration } from "./configuration.ts";
+import type { Limits } from "./constants.ts";
 import { DeadlineHeap } from "./deadline-heap.ts";
 import { NumberPool } from "./number-pool.ts";
 import { Peer, type PeerSurroundings } from "./peer.ts";
@@ -13,7 +14,7 @@ import { countNewPeers } from "./validate-configuration.ts";
 
 export class PeerTable {
   readonly #surroundings: PeerSurroundings;
-  readonly #maximumPeers: number;
+  readonly #limits: Limits;
   readonly #slots: NumberPool;
   /** By public key, in the order in which they were added. */
   readonly #byKey = new Map<string, Peer>();
@@ -23,10 +24,10 @@ export class PeerTable {
   readonly #allowedIps = new AllowedIps();
   readonly #deadlines = new DeadlineHeap<Peer>();
 
-  constructor(surroundings: PeerSurroundings, maximumPeers: number) {
+  constructor(surroundings: PeerSurroundings, limits: Limits) {
     this.#surroundings = surroundings;
-    this.#maximumPeers = maximumPeers;
-    this.#slots = new NumberPool(maximumPeers);
+    this.#limits = limits;
+    this.#slots = new NumberPool(limits.maximumPeers);
   }
 
   find(publicKey: Uint8Array): Peer | undefined {
@@ -70,12 +71,16 @@ export class PeerTable {
     return this.#deadlines.takeDue(nowMs);
   }
 
-  /** Throws a `MinitailError` "invalid" where the peers that the configuration adds don't fit. */
+  /** Throws a `MinitailError` "too-many" where the peers or allowed IPs that the configuration adds don't fit. */
   checkRoom(change: DeviceConfiguration): void {
     const { replacePeers } = change;
-    const available = replacePeers ? this.#maximumPeers : this.#slots.available;
+    const { maximumPeers, maximumAllowedIps } = this.#limits;
+    const available = replacePeers ? maximumPeers : this.#slots.available;
     const isKnown = (publicKey: Uint8Array) => !replacePeers && this.find(publicKey) !== undefined;
     if (countNewPeers(change, isKnown) > available) throw this.#tooMany();
+    if (this.#mostAllowedIps(change) > maximumAllowedIps) {
+      throw new MinitailError("too-many", `a device holds ${maximumAllowedIps} allowed IPs at most`);
+    }
   }
 
   /** Adds, changes or removes one peer. */
@@ -150,7 +155,32 @@ export class PeerTable {
     }
   }
 
+  /** How many prefixes have a holder after that peer of the configuration after which they are the most. */
+  #mostAllowedIps(change: DeviceConfiguration): number {
+    const { replacePeers, peers = [] } = change;
+    const given = peers.reduce((sum, { allowedIps = [] }) => sum + allowedIps.length, 0);
+    const { size } = this.#allowedIps;
+    // Counting exactly takes a copy of the book: only where it might be too small.
+    if (size + given <= this.#limits.maximumAllowedIps) return size + given;
+    const book = replacePeers ? new AllowedIps() : this.#allowedIps.copy();
+    const newSlots = new Map<string, number>();
+    const slotOf = (publicKey: Uint8Array): number => {
+      const known = replacePeers ? undefined : this.find(publicKey)?.slot;
+      if (known !== undefined) return known;
+      const key = formatHex(publicKey);
+      // No slot is below 0.
+      if (!newSlots.has(key)) newSlots.set(key, -1 - newSlots.size);
+      return newSlots.get(key)!;
+    };
+    let most = 0;
+    for (const { publicKey, remove = false, allowedIps = [], replaceAllowedIps = false } of peers) {
+      book.apply(slotOf(publicKey), remove ? [] : allowedIps, remove || replaceAllowedIps);
+      most = Math.max(most, book.size);
+    }
+    return most;
+  }
+
   #tooMany(): MinitailError {
-    return new MinitailError("invalid", `a device holds ${this.#maximumPeers} peers at most`);
+    return new MinitailError("too-many", `a device holds ${this.#limits.maximumPeers} peers at most`);
   }
 }

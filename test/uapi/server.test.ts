@@ -144,6 +144,8 @@ describe("requests", () => {
     const { path } = await start();
     device.failure = new MinitailError("port-taken", "port 5 is taken");
     expect(await ask(path, "set=1\nlisten_port=5\n\n")).toBe("errno=-98\n\n");
+    device.failure = new MinitailError("too-many", "a device holds 3 allowed IPs at most");
+    expect(await ask(path, "set=1\nlisten_port=5\n\n")).toBe("errno=-28\n\n");
     device.failure = new Error("anything");
     expect(await ask(path, "set=1\nlisten_port=5\n\nget=1\n\n")).toBe(`errno=-5\n\n${OK}`);
   });

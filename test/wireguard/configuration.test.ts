@@ -139,6 +139,49 @@ describe("allowed IPs", () => {
     expect([...host.plane.allowedIps.keys()].toSorted()).toEqual(["10.0.0.0/8", "10.2.0.0/16", "fd00::/8"]);
   });
 
+  test("more than the limit are refused whole, whoever holds them, and nothing is changed", () => {
+    const host = new Simulation(1).addHost({ maximumAllowedIps: 3 });
+    const [a, b, c, d] = ["10.0.0.0/8", "10.1.0.0/16", "10.2.0.0/16", "fd00::/8"].map(prefix);
+    configure(host, { peers: [{ publicKey: KEY, allowedIps: [a!, b!] }] });
+    const before = host.device.snapshot();
+    const refused: DeviceConfiguration[] = [
+      { peers: [{ publicKey: OTHER_KEY, allowedIps: [c!, d!] }] },
+      { privateKey: new Uint8Array(32).fill(9), peers: [{ publicKey: OTHER_KEY, allowedIps: [c!, d!] }] },
+      { peers: [{ publicKey: KEY, replaceAllowedIps: true, allowedIps: [a!, b!, c!, d!] }] },
+      // Room that a later entry makes comes too late.
+      {
+        peers: [
+          { publicKey: OTHER_KEY, allowedIps: [c!, d!] },
+          { publicKey: KEY, remove: true },
+        ],
+      },
+      { replacePeers: true, peers: [{ publicKey: KEY, allowedIps: [a!, b!, c!, d!] }] },
+    ];
+    for (const change of refused) {
+      let thrown: unknown;
+      try {
+        configure(host, change);
+      } catch (error) {
+        thrown = error;
+      }
+      expect(isMinitailError(thrown, "too-many")).toBe(true);
+      expect(host.device.snapshot()).toEqual(before);
+    }
+    // A prefix that moves is counted once, and so is one that is given twice.
+    configure(host, { peers: [{ publicKey: OTHER_KEY, allowedIps: [a!, a!, b!, c!] }] });
+    expect(allowedIps(host)).toEqual({ 1: [], 2: ["10.0.0.0/8", "10.1.0.0/16", "10.2.0.0/16"] });
+    configure(host, {
+      peers: [
+        { publicKey: KEY, remove: true },
+        { publicKey: OTHER_KEY, replaceAllowedIps: true, allowedIps: [d!] },
+        { publicKey: KEY, allowedIps: [a!, b!] },
+      ],
+    });
+    expect(allowedIps(host)).toEqual({ 1: ["10.0.0.0/8", "10.1.0.0/16"], 2: ["fd00::/8"] });
+    configure(host, { replacePeers: true, peers: [{ publicKey: KEY, allowedIps: [b!, c!, d!] }] });
+    expect(allowedIps(host)).toEqual({ 1: ["10.1.0.0/16", "10.2.0.0/16", "fd00::/8"] });
+  });
+
   test("65,000 of them and 500 peers in one configuration", () => {
     const host = newHost();
     const peers = Array.from({ length: 500 }, (_, i) => ({

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { compareBytes } from "../../src/base/bytes.ts";
-import { MAXIMUM_PEERS, MAXIMUM_SESSIONS } from "../../src/dataplane/layout.ts";
+import { MAXIMUM_PEERS, MAXIMUM_SESSIONS, MAXIMUM_TRIE_NODES } from "../../src/dataplane/layout.ts";
 import { sessionRow } from "../../src/wire/wireguard.ts";
 import { unansweredReceivedMs, unansweredSentMs } from "../../src/wireguard/activity.ts";
 import { DEFAULT_LIMITS } from "../../src/wireguard/constants.ts";
@@ -17,6 +17,8 @@ test("limits fit the data plane's tables", () => {
   expect(DEFAULT_LIMITS.maximumPeers).toBe(MAXIMUM_PEERS);
   expect(DEFAULT_LIMITS.maximumSessions).toBe(MAXIMUM_SESSIONS);
   expect(DEFAULT_LIMITS.maximumSessions).toBeGreaterThanOrEqual(4 * DEFAULT_LIMITS.maximumPeers);
+  // A prefix has a node and a branch, and all may be replaced by as many others at once.
+  expect(MAXIMUM_TRIE_NODES).toBeGreaterThanOrEqual(4 * DEFAULT_LIMITS.maximumAllowedIps);
 });
 
 describe("TAI64N", () => {
