@@ -53,7 +53,8 @@ async function main(options: BenchOptions): Promise<void> {
     for (let round = 1; round <= options.rounds; round++) await runRound(entries, round, hosts, options);
     const rows = results(entries).filter(({ rounds }) => rounds.length > 0);
     print(`\n${formatTables(rows, REFERENCE_NAME)}\n`);
-    print(`${formatTargets(judgeTargets(rows, ROLES))}\n`);
+    const judgements = judgeTargets(rows, ROLES);
+    if (judgements.length > 0) print(`${formatTargets(judgements)}\n`);
   }
   for (const { name, unavailable } of entries) if (unavailable !== undefined) print(`${name}: ${unavailable}`);
   if (options.jsonPath !== undefined) {

@@ -67,10 +67,10 @@ async function measureOneStream(subject: Subject): Promise<Measurement> {
   const { pids } = subject.tunnel;
   const pings = Math.max(1, Math.floor((subject.seconds - 0.5) / LOADED_PING_INTERVAL_SECONDS));
   const processorBefore = processorSeconds(pids);
-  const [stream, pingLoadedMs] = await Promise.all([
+  const [stream, pingLoadedMs] = await bothEnded(
     transfer(subject),
     roundTripMs(subject, pings, LOADED_PING_INTERVAL_SECONDS),
-  ]);
+  );
   const processorUsed = processorSeconds(pids) - processorBefore;
   const gbits = stream.receivedBytes * 8e-9;
   return {
@@ -79,6 +79,12 @@ async function measureOneStream(subject: Subject): Promise<Measurement> {
     ...(stream.retransmissions !== undefined && { retransmissionsPerGbit: stream.retransmissions / gbits }),
     ...(pids.length > 0 && { cpuSecondsPerGbit: processorUsed / gbits }),
   };
+}
+
+/** Like `Promise.all`, but what the other has started has ended as well when one fails. */
+async function bothEnded<First, Second>(first: Promise<First>, second: Promise<Second>): Promise<[First, Second]> {
+  await Promise.allSettled([first, second]);
+  return [await first, await second];
 }
 
 async function roundTripMs({ tunnel, hosts }: Subject, count: number, intervalSeconds: number): Promise<number> {
