@@ -25,6 +25,9 @@ function factRows({ state, tailnet, registry, dataplane, version }: Status, nowM
     rows.push(["registry", `${registry.url}, ${registry.connected ? "connected" : "not connected"}, ${news}`]);
   }
   if (dataplane) rows.push(["packets", [dataplane.aead, `MTU ${dataplane.mtu}`, ...dataplane.offloads].join(", ")]);
+  for (const { offload, peer, reason } of dataplane?.offloadsOff ?? []) {
+    rows.push(["", `${offload} off${peer === null ? "" : ` for ${peer}`}: ${reason}`]);
+  }
   return rows;
 }
 

@@ -5,6 +5,9 @@
 
 import { parseDurationMs } from "../base/duration.ts";
 import { parseEndpoint, parsePrefix } from "../base/ip.ts";
+import { OFFLOADS } from "../daemon/options.ts";
+
+const OFFLOAD_WORDS: readonly string[] = [...OFFLOADS, "all", "none"];
 
 const LIST_SUFFIX = ",..";
 
@@ -26,6 +29,7 @@ const VALUE_KINDS: Readonly<Record<string, ValueKind>> = {
     what: "an address and its length, as in 10.11.12.0/24",
     accepts: (text) => text.includes("/") && parsePrefix(text) !== undefined,
   },
+  OFFLOAD: { what: `one of ${OFFLOAD_WORDS.join(", ")}`, accepts: (text) => OFFLOAD_WORDS.includes(text) },
   "ADDR:PORT": {
     what: "an address and a port, as in 0.0.0.0:7411 or :7411",
     accepts: (text) => parseEndpoint(text.startsWith(":") ? `[::]${text}` : text) !== undefined,

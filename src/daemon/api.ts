@@ -61,6 +61,12 @@ export interface Status {
   readonly dataplane: {
     readonly aead: "ring" | "sodium" | "noble";
     readonly offloads: readonly string[];
+    /** Those that are not in use, or not for `peer`, though the fast way could. */
+    readonly offloadsOff: readonly {
+      readonly offload: string;
+      readonly peer: string | null;
+      readonly reason: string;
+    }[];
     readonly mtu: number;
   } | null;
   readonly health: readonly HealthItem[];

@@ -6,13 +6,7 @@
 import { closeFd, hasCapability, openMonitor } from "bun-ffi-tun";
 import { errorMessage, isMinitailError, MinitailError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
-import {
-  configureInterface,
-  createTunInterface,
-  linkState,
-  machineAddresses,
-  type TunInterface,
-} from "../host/interface.ts";
+import { configureInterface, linkState } from "../host/interface.ts";
 import { Journal } from "../host/journal.ts";
 import type { NetmapNode } from "../netmap/netmap.ts";
 import { localEndpoints } from "../path/local-endpoints.ts";
@@ -29,6 +23,7 @@ import { RunningNode } from "./running-node.ts";
 import { type Settings, settleSettings } from "./settings.ts";
 import { JOURNAL_FILE, StateDirectory } from "./state-directory.ts";
 import { makeStatus } from "./status.ts";
+import { openTunnelDevice, type TunnelDevice } from "./tunnel-device.ts";
 import { Tunnel, type TunnelEvent } from "./tunnel.ts";
 import { openUdpWire, type UdpWire } from "./udp-wire.ts";
 import { serveWgSocket } from "./wg-socket.ts";
@@ -111,15 +106,15 @@ export class Daemon {
     // Last of all: when the socket is gone, everything has been taken back, and another may start.
     this.#cleanUps.unshift(() => api.stop());
     // The device and the port come before the tailnet: a join key is not spent on a machine that can't use it.
-    const tun = await journal.record({ kind: "interface", name: interfaceName }, () =>
-      createTunInterface(interfaceName, settings.dataPlane !== "plain"),
+    const device = await journal.record({ kind: "interface", name: interfaceName }, () =>
+      openTunnelDevice(interfaceName, settings.dataPlane, settings.offloads),
     );
-    this.#cleanUps.push(() => closeFd(tun.fd));
+    this.#cleanUps.push(() => closeFd(device.fd));
     const monitorFd = openMonitor();
     this.#cleanUps.push(() => closeFd(monitorFd));
     const wire = openUdpWire(settings.port, 0);
     this.#cleanUps.push(() => wire.close());
-    const starting = this.#startTunnel(tun, monitorFd, settings);
+    const starting = this.#startTunnel(device, monitorFd, settings);
     // Where the membership fails first, the workers are still waited for and ended: descriptors closed before that
     // would be other files by the time that a worker reads them.
     this.#cleanUps.push(() =>
@@ -154,11 +149,10 @@ export class Daemon {
     return journal;
   }
 
-  async #startTunnel(tun: TunInterface, monitorFd: number, settings: Settings): Promise<Tunnel> {
+  async #startTunnel(device: TunnelDevice, monitorFd: number, settings: Settings): Promise<Tunnel> {
     return await Tunnel.start({
-      deviceFd: tun.fd,
-      way: tun.hasVirtioHeader ? "fast" : "plain",
-      deviceOffloads: tun.offloads,
+      ...device,
+      deviceFd: device.fd,
       monitorFd,
       mtuBytes: settings.mtuBytes,
       log: this.#log,

@@ -1,6 +1,9 @@
 /** What the command line hands to the programs that run: `up`, `wireguard`, `registry serve`. */
 
 import type { Log } from "../base/log.ts";
+import type { Offload } from "../dataplane/offload.ts";
+
+export { OFFLOADS, type Offload } from "../dataplane/offload.ts";
 
 /** The world of a running program, as far as the command line is in charge of it. */
 export interface ProgramIo {
@@ -45,6 +48,8 @@ export interface UpOptions extends DaemonLocation {
   /** How long to wait for what does not come by itself; forever if `undefined`. */
   readonly timeoutMs: number | undefined;
   readonly dataPlane: DataPlaneChoice | undefined;
+  /** Those of the fast way that may be used. */
+  readonly offloads: readonly Offload[] | undefined;
 }
 
 /** `wireguard IFACE` */
@@ -54,6 +59,7 @@ export interface WireguardOptions {
   readonly tunFd: number | undefined;
   readonly uapiFd: number | undefined;
   readonly dataPlane: DataPlaneChoice;
+  readonly offloads: readonly Offload[];
 }
 
 /** `registry serve` */

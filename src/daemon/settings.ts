@@ -5,7 +5,7 @@ import { MinitailError } from "../base/errors.ts";
 import { type IpPrefix, isIpv4, maskPrefix, parsePrefix } from "../base/ip.ts";
 import { DEFAULT_SUFFIX } from "../netmap/netmap.ts";
 import { DEFAULT_POOL_TEXT, isPool } from "../trust/pool.ts";
-import type { DataPlaneChoice, UpOptions } from "./options.ts";
+import { type DataPlaneChoice, OFFLOADS, type Offload, type UpOptions } from "./options.ts";
 import type { StateDirectory } from "./state-directory.ts";
 
 /** UDP for packets, TCP for the registry. */
@@ -26,18 +26,19 @@ export interface Settings {
   readonly listen: readonly string[];
   readonly suffix: string;
   readonly dataPlane: DataPlaneChoice;
+  readonly offloads: readonly Offload[];
 }
 
 /** The settings that can be stored; absent ones have their default. */
 type StoredSettings = Partial<
-  Pick<UpOptions, "name" | "pool" | "interfaceName" | "port" | "mtuBytes" | "listen" | "dataPlane">
+  Pick<UpOptions, "name" | "pool" | "interfaceName" | "port" | "mtuBytes" | "listen" | "dataPlane" | "offloads">
 >;
 
 /** Lays what was given over what was stored, stores that, and fills it up with defaults. Throws `usage`. */
 export function settleSettings(state: StateDirectory, options: UpOptions): Settings {
   const stored = readStored(state);
-  const { name, pool, interfaceName, port, mtuBytes, listen, dataPlane } = options;
-  const given = Object.entries({ name, pool, interfaceName, port, mtuBytes, listen, dataPlane });
+  const { name, pool, interfaceName, port, mtuBytes, listen, dataPlane, offloads } = options;
+  const given = Object.entries({ name, pool, interfaceName, port, mtuBytes, listen, dataPlane, offloads });
   const merged: StoredSettings = { ...stored, ...Object.fromEntries(given.filter(([, value]) => value !== undefined)) };
   const settings: Settings = {
     name: merged.name ?? hostname(),
@@ -48,6 +49,7 @@ export function settleSettings(state: StateDirectory, options: UpOptions): Setti
     listen: merged.listen ?? [`:${DEFAULT_PORT}`],
     suffix: DEFAULT_SUFFIX,
     dataPlane: merged.dataPlane ?? "auto",
+    offloads: OFFLOADS.filter((offload) => merged.offloads?.includes(offload) ?? true),
   };
   state.writeJson(SETTINGS_FILE, merged);
   return settings;
@@ -64,14 +66,18 @@ function readStored(state: StateDirectory): StoredSettings {
 
 function isStored(value: unknown): value is StoredSettings {
   if (typeof value !== "object" || value === null) return false;
-  const { name, pool, interfaceName, port, mtuBytes, listen, dataPlane } = value as Record<string, unknown>;
+  const { name, pool, interfaceName, port, mtuBytes, listen, dataPlane, offloads } = value as Record<string, unknown>;
   const isAbsentOr = (type: "string" | "number", item: unknown) => item === undefined || typeof item === type;
   return (
     [name, pool, interfaceName, dataPlane].every((item) => isAbsentOr("string", item)) &&
     [port, mtuBytes].every((item) => isAbsentOr("number", item)) &&
-    (listen === undefined ||
-      (Array.isArray(listen) && listen.length > 0 && listen.every((item) => typeof item === "string")))
+    (listen === undefined || (isListOfTexts(listen) && listen.length > 0)) &&
+    (offloads === undefined || isListOfTexts(offloads))
   );
+}
+
+function isListOfTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === "string");
 }
 
 function parsePool(text: string): readonly IpPrefix[] {

@@ -29,9 +29,26 @@ export function makeStatus(state: DaemonState, node: RunningNode | undefined, he
     self: selfStatus(node.netmap.self),
     peers: mesh.peers().map((peer) => peerStatus(peer, node)),
     registry: node.registryState(),
-    dataplane: { aead: tunnel.aead, offloads: tunnel.offloads, mtu: settings.mtuBytes },
+    dataplane: {
+      aead: tunnel.aead,
+      offloads: tunnel.offloads,
+      offloadsOff: offloadsOff(node),
+      mtu: settings.mtuBytes,
+    },
     health,
   };
+}
+
+function offloadsOff({ parts }: RunningNode): NonNullable<Status["dataplane"]>["offloadsOff"] {
+  const { tunnel, mesh } = parts;
+  const off = tunnel.offloadsOff;
+  const peers = off.some(({ slot }) => slot !== undefined) ? mesh.peers() : [];
+  const nameOf = (slot: number) => peers.find(({ tunnelPeer }) => tunnelPeer?.slot === slot)?.node.name;
+  return off.map(({ offload, reason, slot }) => ({
+    offload,
+    peer: slot === undefined ? null : (nameOf(slot) ?? ""),
+    reason,
+  }));
 }
 
 /** How packets to a member travel now. */

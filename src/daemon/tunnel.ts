@@ -12,6 +12,7 @@ import type { TransportCipherName } from "../crypto/transport-cipher.ts";
 import { DataPlane } from "../dataplane/dataplane.ts";
 import type { DataPlaneEvent } from "../dataplane/event.ts";
 import type { HeaderCounterName } from "../dataplane/layout.ts";
+import type { Offload, OffloadOff } from "../dataplane/offload.ts";
 import type { Traffic } from "../dataplane/table-writer.ts";
 import type { DataPlaneWay } from "../dataplane/worker.ts";
 import type { Action, SendAction } from "../wireguard/action.ts";
@@ -19,13 +20,15 @@ import type { DeviceConfiguration, DeviceSnapshot } from "../wireguard/configura
 import type { DropReason } from "../wireguard/counters.ts";
 import { Device } from "../wireguard/device.ts";
 import { EarlyInitiations } from "./early-initiations.ts";
+import { type OffloadOffFor, OffloadState } from "./offload-state.ts";
 
 export interface TunnelOptions {
   /** See `DataPlaneOptions`. */
   readonly deviceFd: number;
   readonly way?: DataPlaneWay;
-  /** What the device leaves to be done, by the words of `status`. */
-  readonly deviceOffloads?: readonly string[];
+  /** Of the fast way: see `TunnelDevice`. */
+  readonly offloads?: readonly Offload[];
+  readonly offloadsOff?: readonly OffloadOff[];
   readonly mtuBytes: number;
   /** See `DataPlaneOptions.monitorFd`. */
   readonly monitorFd?: number;
@@ -58,6 +61,7 @@ export class Tunnel {
   readonly #device: Device;
   readonly #plane: DataPlane;
   readonly #early = new EarlyInitiations();
+  readonly #offloads: OffloadState;
   /** Of handshake messages, by slot. */
   readonly #handshakeBytes = new Map<number, HandshakeBytes>();
   #insidePrefixes: readonly IpPrefix[] = [];
@@ -69,6 +73,7 @@ export class Tunnel {
     this.#options = options;
     this.#log = options.log ?? silentLog;
     this.#plane = plane;
+    this.#offloads = new OffloadState(options.offloads ?? [], options.offloadsOff ?? []);
     this.#device = new Device({
       random: systemRandom,
       unixMs: () => Date.now(),
@@ -83,6 +88,7 @@ export class Tunnel {
     const plane = await DataPlane.start({
       deviceFd: options.deviceFd,
       ...(options.way === undefined ? {} : { way: options.way }),
+      ...(options.offloads === undefined ? {} : { offloads: options.offloads }),
       mtuBytes: options.mtuBytes,
       ...(options.monitorFd === undefined ? {} : { monitorFd: options.monitorFd }),
       ...(options.cipher === undefined ? {} : { cipher: options.cipher }),
@@ -92,10 +98,14 @@ export class Tunnel {
     return tunnel;
   }
 
-  /** What is done in batches, by the words of `status`; empty for the plain way. */
-  get offloads(): readonly string[] {
-    const { way, deviceOffloads = [] } = this.#options;
-    return way === "fast" ? [...deviceOffloads, "udp-gso", "udp-gro"] : [];
+  /** What is done in batches; nothing on the plain way. */
+  get offloads(): readonly Offload[] {
+    return this.#offloads.inUse;
+  }
+
+  /** What is not, though the fast way could. */
+  get offloadsOff(): readonly OffloadOffFor[] {
+    return this.#offloads.off;
   }
 
   get aead(): TransportCipherName {
@@ -194,6 +204,12 @@ export class Tunnel {
       case "activity":
         this.#run((nowMs) => this.#device.handleActivity(event.slot, nowMs));
         break;
+      case "offload-refused": {
+        const reason = this.#offloads.handleRefusal(event.offload, event.errno, event.slot);
+        this.#log.warn(`${event.offload} is off${event.slot < 0 ? "" : " for one peer"}: ${reason}`);
+        break;
+      }
+      case "path-narrow":
       case "ready":
       case "wire-taken":
         break;
@@ -253,8 +269,10 @@ export class Tunnel {
       case "remove-peer":
         plane.removePeer(action.slot);
         this.#handshakeBytes.delete(action.slot);
+        this.#offloads.forget(action.slot);
         break;
       case "set-endpoint":
+        this.#offloads.forget(action.slot);
         plane.setEndpoint(action.slot, action.endpoint);
         break;
       case "set-allowed-ip":

@@ -6,11 +6,11 @@
 import { boottimeMs, closeFd, openMonitor, setNonBlocking, tunNameOf } from "bun-ffi-tun";
 import { errorMessage, isMinitailError, MinitailError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
-import type { DataPlaneWay } from "../dataplane/worker.ts";
-import { createTunInterface, linkState, setInterfaceMtu, type TunInterface } from "../host/interface.ts";
+import { linkState, setInterfaceMtu } from "../host/interface.ts";
 import type { UapiChange, UapiDevice, UapiState } from "../uapi/device.ts";
-import type { DataPlaneChoice } from "./options.ts";
+import type { DataPlaneChoice, Offload } from "./options.ts";
 import { Tunnel } from "./tunnel.ts";
+import { openTunnelDevice, type TunnelDevice } from "./tunnel-device.ts";
 import { openUdpWire, type UdpWire } from "./udp-wire.ts";
 
 /** 1500 of Ethernet less the headers of IPv6, UDP and WireGuard, and wg's own default. */
@@ -21,6 +21,7 @@ export interface WireguardInterfaceOptions {
   /** A TUN that was opened before; it is taken over. */
   readonly tunFd: number | undefined;
   readonly dataPlane: DataPlaneChoice;
+  readonly offloads: readonly Offload[];
   readonly log: Log;
   /** The interface was deleted, or the data plane failed (why). Called once. */
   onEnd(error: MinitailError | undefined): void;
@@ -29,8 +30,7 @@ export interface WireguardInterfaceOptions {
 export class WireguardInterface implements UapiDevice {
   readonly name: string;
   readonly #options: WireguardInterfaceOptions;
-  readonly #deviceFd: number;
-  readonly #way: DataPlaneWay;
+  readonly #device: TunnelDevice;
   readonly #monitorFd: number;
   #tunnel!: Tunnel;
   #wire: UdpWire | undefined;
@@ -39,21 +39,19 @@ export class WireguardInterface implements UapiDevice {
   /** The end of all changes that were begun. */
   #lastTurn: Promise<void> = Promise.resolve();
 
-  private constructor(options: WireguardInterfaceOptions, tun: TunInterface) {
+  private constructor(options: WireguardInterfaceOptions, device: TunnelDevice) {
     this.#options = options;
-    this.#deviceFd = tun.fd;
-    this.#way = tun.hasVirtioHeader ? "fast" : "plain";
-    this.name = tun.name;
+    this.#device = device;
+    this.name = device.name;
     this.#monitorFd = openMonitor();
   }
 
-  /** Resolves once the interface is there and carries packets. Throws as `createTunInterface` does. */
+  /** Resolves once the interface is there and carries packets. Throws as `openTunnelDevice` does. */
   static async start(options: WireguardInterfaceOptions): Promise<WireguardInterface> {
-    const { tunFd } = options;
-    const wantsOffloads = options.dataPlane !== "plain";
-    const tun = tunFd === undefined ? createTunInterface(options.name, wantsOffloads) : adoptTun(tunFd);
-    if (tunFd === undefined) setInterfaceMtu(tun.name, DEFAULT_MTU_BYTES);
-    const made = new WireguardInterface(options, tun);
+    const { name, tunFd, dataPlane, offloads } = options;
+    const device = tunFd === undefined ? openTunnelDevice(name, dataPlane, offloads) : adoptTun(tunFd);
+    if (tunFd === undefined) setInterfaceMtu(device.name, DEFAULT_MTU_BYTES);
+    const made = new WireguardInterface(options, device);
     try {
       await made.#start();
       return made;
@@ -65,8 +63,8 @@ export class WireguardInterface implements UapiDevice {
 
   async #start(): Promise<void> {
     this.#tunnel = await Tunnel.start({
-      deviceFd: this.#deviceFd,
-      way: this.#way,
+      ...this.#device,
+      deviceFd: this.#device.fd,
       monitorFd: this.#monitorFd,
       mtuBytes: linkState(this.name)?.mtuBytes ?? DEFAULT_MTU_BYTES,
       log: this.#options.log,
@@ -105,7 +103,7 @@ export class WireguardInterface implements UapiDevice {
     if (this.#tunnel) this.#options.log.debug(describeCounters(this.#tunnel));
     await this.#inTurn(() => this.#closeWire());
     closeFd(this.#monitorFd);
-    closeFd(this.#deviceFd);
+    closeFd(this.#device.fd);
   }
 
   /** Changes of the socket take time, and come one after the other. */
@@ -190,7 +188,7 @@ function describeCounters(tunnel: Tunnel): string {
 }
 
 /** Whoever opened it told the kernel of no offloads. */
-function adoptTun(fd: number): TunInterface {
+function adoptTun(fd: number): TunnelDevice {
   setNonBlocking(fd);
-  return { fd, name: tunNameOf(fd), hasVirtioHeader: false, offloads: [] };
+  return { fd, name: tunNameOf(fd), way: "plain", offloads: [], offloadsOff: [] };
 }

@@ -12,6 +12,7 @@ export async function runWireguard(options: WireguardOptions, io: ProgramIo): Pr
     name: options.interfaceName,
     tunFd: options.tunFd,
     dataPlane: options.dataPlane,
+    offloads: options.offloads,
     log: io.log,
     onEnd: (error) => ended.resolve(error),
   });

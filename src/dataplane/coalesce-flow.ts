@@ -80,6 +80,9 @@ export class Flow {
   count = 0;
   /** Another one may join. */
   isOpen = false;
+  /** False where the device takes no joined packets of the kind. */
+  joinsTcp = true;
+  joinsUdp = true;
   /** Payload of the first packet, and of all but the last. */
   segmentBytes = 0;
 
@@ -102,7 +105,8 @@ export class Flow {
     this.count = 1;
     this.hasTransport = this.headers.locate(this.#memory.bytes, at, packetBytes);
     this.segmentBytes = packetBytes - this.headers.lengthBytes;
-    this.isOpen = this.hasTransport && this.segmentBytes > 0 && this.#mayBeFirst(at, packetBytes);
+    const joins = this.headers.isTcp ? this.joinsTcp : this.joinsUdp;
+    this.isOpen = joins && this.hasTransport && this.segmentBytes > 0 && this.#mayBeFirst(at, packetBytes);
     if (this.isOpen) this.#remember(at);
   }
 

@@ -61,6 +61,17 @@ export class Coalescer {
     return this.#isHolding;
   }
 
+  /** Whether packets of TCP, of UDP, are joined from here on; of either, from the start. */
+  setJoins(tcp: boolean, udp: boolean): void {
+    this.#flow.joinsTcp = tcp;
+    this.#flow.joinsUdp = udp;
+  }
+
+  /** What `finish` made ready is TCP, if it is joined. */
+  get isTcp(): boolean {
+    return this.#flow.headers.isTcp;
+  }
+
   /** Length of what `finish` made ready, with its virtio header. */
   get writeBytes(): number {
     return this.#writeBytes;

@@ -11,6 +11,7 @@ import type { TransportCipherName } from "../crypto/transport-cipher.ts";
 import { MESSAGE_COOKIE_REPLY } from "../wire/wireguard.ts";
 import type { DataPlaneEvent, ReceiveCommand, TransmitCommand } from "./event.ts";
 import type { HeaderCounterName } from "./layout.ts";
+import { OFFLOADS, type Offload } from "./offload.ts";
 import { SharedTables } from "./shared-tables.ts";
 import { type ActivityEntry, type SessionEntry, TableWriter, type Traffic } from "./table-writer.ts";
 import type { DataPlaneWay, WorkerRole } from "./worker.ts";
@@ -20,6 +21,8 @@ export interface DataPlaneOptions {
   readonly deviceFd: number;
   /** Default: plain. */
   readonly way?: DataPlaneWay;
+  /** Of the fast way: those that may be used. Default: all. */
+  readonly offloads?: readonly Offload[];
   readonly mtuBytes: number;
   /** A netlink socket joined to link, address and route changes; -1 for none. Stays the caller's. */
   readonly monitorFd?: number;
@@ -186,6 +189,7 @@ export class DataPlane {
       wakeFd,
       monitorFd: this.#options.monitorFd ?? -1,
       cipher: this.#options.cipher,
+      offloads: this.#options.offloads ?? OFFLOADS,
     };
     return new DataPlaneWorker(shared, wakeFd, (event) => this.#handleEvent(event));
   }

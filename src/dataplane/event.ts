@@ -1,5 +1,7 @@
 /** What the workers tell the main thread, and what it tells them. All are rare; packets pass by none of these. */
 
+import type { Offload } from "./offload.ts";
+
 /** From either worker to the main thread. */
 export type DataPlaneEvent =
   /** A handshake message with a valid mac1, or a cookie reply. */
@@ -14,6 +16,10 @@ export type DataPlaneEvent =
   | { readonly type: "activity"; readonly slot: number }
   /** The reply to an echo request that the daemon sent by itself. */
   | { readonly type: "echo-reply"; readonly slot: number; readonly packet: Uint8Array }
+  /** The kernel refused it with this errno: it is off from here on, for this peer, or (-1) for all. Nothing was lost. */
+  | { readonly type: "offload-refused"; readonly offload: Offload; readonly errno: number; readonly slot: number }
+  /** The path to this peer is narrower than its packets: the wire does not cut runs of such. Nothing was lost. */
+  | { readonly type: "path-narrow"; readonly slot: number }
   /** The worker uses the wire that it was told to, and holds no other. */
   | { readonly type: "wire-taken" }
   /** The worker runs. */

@@ -8,7 +8,6 @@ import {
   boottimeMs,
   closeFd,
   drainEventFd,
-  ERRNO,
   getSocketName,
   IPPROTO_UDP,
   MessageReceiver,
@@ -24,6 +23,8 @@ import { unmapAddress } from "../base/ip.ts";
 import type { TransportCipher } from "../crypto/transport-cipher.ts";
 import { Coalescer } from "./coalesce.ts";
 import type { DataPlaneEvent, ReceiveCommand } from "./event.ts";
+import { isRefusal, JoinedWriter } from "./joined-writer.ts";
+import { OFFLOADS, type Offload } from "./offload.ts";
 import { PeerSockaddrs } from "./peer-sockaddrs.ts";
 import { type ReceiveDevice, type ReceiveEvents, Receiver } from "./receive.ts";
 import { packetMemory } from "./segment-memory.ts";
@@ -38,6 +39,8 @@ const RUN_BUFFER_LENGTH_BYTES = 65_536;
 export interface FastReceiveOptions {
   readonly tables: SharedTables;
   readonly cipher: TransportCipher;
+  /** Those that may be used. Default: all. */
+  readonly offloads?: readonly Offload[];
   /** A TUN with a virtio header. */
   readonly deviceFd: number;
   /** Readable when a command waits. */
@@ -55,10 +58,11 @@ export class FastReceive implements ReceiveDevice, ReceiveEvents {
   readonly #messages = new MessageReceiver();
   readonly #run = allocateStable(RUN_BUFFER_LENGTH_BYTES);
   readonly #coalescer = new Coalescer(packetMemory(this.#run.bytes));
+  readonly #joined: JoinedWriter;
+  readonly #offloads: Set<Offload>;
   readonly #poll = new PollSet();
   /** The version of each peer's row of which a move was reported: one that sends from two places is reported once. */
   readonly #reportedVersions: (number | undefined)[] = [];
-  #mayJoin = true;
   #wireFd = -1;
   #wireIndex = -1;
   /** The peer whose source was compared for the run at hand; a run has one source. */
@@ -68,6 +72,9 @@ export class FastReceive implements ReceiveDevice, ReceiveEvents {
     this.#options = options;
     this.#sockaddrs = new PeerSockaddrs(options.tables);
     this.#receiver = new Receiver(options.tables, options.cipher, this, this);
+    this.#joined = new JoinedWriter(options.deviceFd, this.#run);
+    this.#offloads = new Set(options.offloads ?? OFFLOADS);
+    this.#setJoins();
   }
 
   /** Until it is told to stop. */
@@ -117,16 +124,28 @@ export class FastReceive implements ReceiveDevice, ReceiveEvents {
       isWritten = this.#writeHeld();
       this.#coalescer.consider(lengthBytes, false);
     }
-    return this.#mayJoin ? isWritten : this.#writeHeld();
+    return isWritten;
   }
 
-  /** A device that refuses joined packets gets them one by one from then on: some kernels refuse what others take. */
   #writeHeld(): boolean {
     const offset = this.#coalescer.finish();
     const { writeBytes, isJoined } = this.#coalescer;
     const written = writeFd(this.#options.deviceFd, this.#run.address + offset, writeBytes);
-    if (isJoined && written < 0 && written !== -ERRNO.EAGAIN) this.#mayJoin = false;
-    return written === writeBytes;
+    if (written === writeBytes) return true;
+    if (!isJoined || !isRefusal(-written)) return false;
+    this.#stopJoining(this.#coalescer.isTcp ? "tun-tcp-gro" : "tun-udp-gro", -written);
+    return this.#joined.writeApart(offset, writeBytes);
+  }
+
+  /** A device that refuses joined packets gets them one by one from then on. */
+  #stopJoining(offload: Offload, errno: number): void {
+    this.#offloads.delete(offload);
+    this.#setJoins();
+    this.#options.report({ type: "offload-refused", offload, errno, slot: -1 });
+  }
+
+  #setJoins(): void {
+    this.#coalescer.setJoins(this.#offloads.has("tun-tcp-gro"), this.#offloads.has("tun-udp-gro"));
   }
 
   message(buffer: Uint8Array, offset: number, lengthBytes: number): boolean {
@@ -199,11 +218,16 @@ export class FastReceive implements ReceiveDevice, ReceiveEvents {
     this.#wireFd = fd;
     this.#wireIndex = this.#poll.add(this.#wireFd, POLLIN);
     this.#sockaddrs.setSocketFamily(getSocketName(fd)?.address.length === 4 ? 4 : 6);
+    if (this.#offloads.has("udp-gro")) this.#joinReceived();
+  }
+
+  #joinReceived(): void {
     try {
       setSocketOption(this.#wireFd, IPPROTO_UDP, UDP_GRO, 1);
     } catch (error) {
-      // A kernel without it hands over datagrams one by one, which works as well.
       if (!(error instanceof SystemError)) throw error;
+      this.#offloads.delete("udp-gro");
+      this.#options.report({ type: "offload-refused", offload: "udp-gro", errno: error.errno, slot: -1 });
     }
   }
 

@@ -8,6 +8,7 @@ import type { SealRun, TransportCipherBatch } from "../crypto/transport-cipher-b
 import { RUN_HEADER_BYTES, RUN_OVERHEAD_BYTES } from "../crypto/transport-cipher-batch.ts";
 import { createVirtioNetHeader, decodeVirtioNetHeader, VIRTIO_NET_HEADER_LENGTH_BYTES } from "../wire/virtio-net.ts";
 import type { DataPlaneEvent } from "./event.ts";
+import { OFFLOADS, type Offload } from "./offload.ts";
 import { MAXIMUM_RUN_BYTES, MAXIMUM_RUN_MESSAGES, RunSender } from "./run-sender.ts";
 import { Segmenter } from "./segment.ts";
 import { packetMemory } from "./segment-memory.ts";
@@ -26,6 +27,8 @@ const PACKET_OFFSET = READ_OFFSET + VIRTIO_NET_HEADER_LENGTH_BYTES;
 export interface FastTransmitOptions {
   readonly tables: SharedTables;
   readonly cipher: TransportCipherBatch;
+  /** Those that may be used. Default: all. */
+  readonly offloads?: readonly Offload[];
   /** A TUN with a virtio header. */
   readonly deviceFd: number;
   readonly report: (event: DataPlaneEvent) => void;
@@ -43,7 +46,8 @@ export class FastTransmit implements TransmitWay, TransmitWire {
 
   constructor(options: FastTransmitOptions) {
     this.#options = options;
-    this.#wire = new RunSender(options.tables);
+    const { tables, offloads = OFFLOADS, report } = options;
+    this.#wire = new RunSender({ tables, mayCut: offloads.includes("udp-gso"), report });
     const events = {
       handshakeWanted: (slot: number) => options.report({ type: "handshake-wanted", slot }),
       activity: (slot: number) => options.report({ type: "activity", slot }),

@@ -22,8 +22,8 @@ export class CachedSockaddr {
   readonly memory: StableMemory = allocateStable(SOCKADDR_ROOM_BYTES);
   /** 0 where no endpoint is known. */
   lengthBytes = 0;
-  /** The kernel does not cut messages to this endpoint: they are sent one by one. */
-  isSingle = false;
+  /** Messages of this length and above are not cut by the kernel on the way to this endpoint: they are sent one by one. */
+  uncutFromBytes = Number.POSITIVE_INFINITY;
 
   /** True for the sockaddr of the same address and port, whatever its flow label and zone. */
   isOf(source: Uint8Array, lengthBytes: number): boolean {

@@ -5,6 +5,7 @@
  */
 
 import { allocateStable, closeFd, ERRNO, getSocketName, MessageSender, POLLOUT, PollSet } from "bun-ffi-tun";
+import type { DataPlaneEvent } from "./event.ts";
 import { CachedSockaddr, PeerSockaddrs } from "./peer-sockaddrs.ts";
 import { type PacketMemory, packetMemory } from "./segment-memory.ts";
 import type { SharedTables } from "./shared-tables.ts";
@@ -16,10 +17,21 @@ export const MAXIMUM_RUN_BYTES = 65_507;
 /** How long a full socket buffer may stop the worker: longer than the kernel takes to empty some of it. */
 const WIRE_FULL_LIMIT_MS = 5;
 
+export interface RunSenderOptions {
+  readonly tables: SharedTables;
+  /** False for messages one by one. */
+  readonly mayCut: boolean;
+  readonly report: (event: DataPlaneEvent) => void;
+  /** Default: the kernel. */
+  readonly sender?: Pick<MessageSender, "send">;
+}
+
 export class RunSender {
   readonly #tables: SharedTables;
+  readonly #mayCut: boolean;
+  readonly #report: (event: DataPlaneEvent) => void;
   readonly #sockaddrs: PeerSockaddrs;
-  readonly #sender = new MessageSender();
+  readonly #sender: Pick<MessageSender, "send">;
   readonly #buffer = allocateStable(MAXIMUM_RUN_BYTES + 1);
   readonly #direct = new CachedSockaddr();
   readonly #writable = new PollSet();
@@ -35,8 +47,11 @@ export class RunSender {
   /** Where runs are put together. */
   readonly memory: PacketMemory = packetMemory(this.#buffer.bytes);
 
-  constructor(tables: SharedTables) {
+  constructor({ tables, mayCut, report, sender = new MessageSender() }: RunSenderOptions) {
     this.#tables = tables;
+    this.#mayCut = mayCut;
+    this.#report = report;
+    this.#sender = sender;
     this.#sockaddrs = new PeerSockaddrs(tables);
   }
 
@@ -85,7 +100,7 @@ export class RunSender {
   flush(): void {
     if (this.#messages === 0) return;
     const { address } = this.#buffer;
-    const isSent = this.#sendTo(this.#sockaddrs.get(this.#slot), address, this.#bytes, this.#strideBytes);
+    const isSent = this.#sendTo(this.#slot, address, this.#bytes, this.#strideBytes);
     if (!isSent) this.#tables.count("txWireRefused");
     this.#messages = 0;
     this.#bytes = 0;
@@ -94,13 +109,13 @@ export class RunSender {
 
   /** Sends a run that was made at the start of `memory` while nothing waited; the last message may be shorter. */
   sendRun(slot: number, lengthBytes: number, strideBytes: number): boolean {
-    return this.#sendTo(this.#sockaddrs.get(slot), this.#buffer.address, lengthBytes, strideBytes);
+    return this.#sendTo(slot, this.#buffer.address, lengthBytes, strideBytes);
   }
 
   /** Sends one message that lies elsewhere in stable memory, after what waits. */
   sendMessage(slot: number, address: number, lengthBytes: number): boolean {
     this.flush();
-    return this.#sendTo(this.#sockaddrs.get(slot), address, lengthBytes, lengthBytes);
+    return this.#sendTo(slot, address, lengthBytes, lengthBytes);
   }
 
   /** Sends past all tables; `bytes` are copied. */
@@ -108,18 +123,18 @@ export class RunSender {
     this.flush();
     this.#sockaddrs.encode(this.#direct, address, port);
     this.#buffer.bytes.set(bytes);
-    this.#sendTo(this.#direct, this.#buffer.address, bytes.length, bytes.length);
+    if (this.#direct.lengthBytes > 0) this.#sendOnce(this.#direct, this.#buffer.address, bytes.length, 0);
   }
 
   /** Messages of `strideBytes`, cut by the kernel or, where it does not, sent one by one. */
-  #sendTo(sockaddr: CachedSockaddr, address: number, lengthBytes: number, strideBytes: number): boolean {
+  #sendTo(slot: number, address: number, lengthBytes: number, strideBytes: number): boolean {
+    const sockaddr = this.#sockaddrs.get(slot);
     if (this.#fd < 0 || sockaddr.lengthBytes === 0) return false;
     if (lengthBytes <= strideBytes) return this.#sendOnce(sockaddr, address, lengthBytes, 0) >= 0;
-    if (!sockaddr.isSingle) {
+    if (this.#mayCut && strideBytes < sockaddr.uncutFromBytes) {
       const sent = this.#sendOnce(sockaddr, address, lengthBytes, strideBytes);
       if (sent >= 0) return true;
-      if (!isRefusedCut(-sent)) return false;
-      sockaddr.isSingle = true;
+      if (!this.#handleRefusal(slot, sockaddr, strideBytes, -sent)) return false;
     }
     let allSent = true;
     for (let at = 0; at < lengthBytes; at += strideBytes) {
@@ -129,6 +144,21 @@ export class RunSender {
     return allSent;
   }
 
+  /** True where the messages are to be sent one by one: the kernel then cuts those apart that are too large. */
+  #handleRefusal(slot: number, sockaddr: CachedSockaddr, strideBytes: number, errno: number): boolean {
+    if (errno === ERRNO.EIO) {
+      // The device can't make checksums, or the packets are transformed on their way out (IPsec).
+      sockaddr.uncutFromBytes = 0;
+      this.#report({ type: "offload-refused", offload: "udp-gso", errno, slot });
+      return true;
+    }
+    // Before kernel 6.14 EINVAL, since then EMSGSIZE: larger than the path's MTU.
+    if (errno !== ERRNO.EINVAL && errno !== ERRNO.EMSGSIZE) return false;
+    sockaddr.uncutFromBytes = strideBytes;
+    this.#report({ type: "path-narrow", slot });
+    return true;
+  }
+
   /** Waits a moment for room where the socket's buffer is full. */
   #sendOnce(sockaddr: CachedSockaddr, address: number, lengthBytes: number, segmentBytes: number): number {
     const { memory, lengthBytes: sockaddrBytes } = sockaddr;
@@ -136,9 +166,4 @@ export class RunSender {
     if (sent !== -ERRNO.EAGAIN || this.#writable.wait(WIRE_FULL_LIMIT_MS) === 0) return sent;
     return this.#sender.send(this.#fd, address, lengthBytes, memory.address, sockaddrBytes, segmentBytes);
   }
-}
-
-/** The device can't checksum (EIO), or the path takes no datagrams of that size at once (EINVAL, EMSGSIZE). */
-function isRefusedCut(errno: number): boolean {
-  return errno === ERRNO.EIO || errno === ERRNO.EINVAL || errno === ERRNO.EMSGSIZE;
 }

@@ -8,6 +8,7 @@ import { withBatches } from "../crypto/transport-cipher-loop.ts";
 import type { DataPlaneEvent, ReceiveCommand, TransmitCommand } from "./event.ts";
 import { FastReceive } from "./fast-receive.ts";
 import { FastTransmit } from "./fast-transmit.ts";
+import type { Offload } from "./offload.ts";
 import { PlainReceive } from "./plain-receive.ts";
 import { PlainTransmit } from "./plain-transmit.ts";
 import { SharedTables } from "./shared-tables.ts";
@@ -28,6 +29,8 @@ export interface WorkerRole {
   readonly wakeFd: number;
   readonly monitorFd: number;
   readonly cipher: TransportCipherName | undefined;
+  /** Of the fast way: those that may be used. */
+  readonly offloads: readonly Offload[];
 }
 
 /** Runs the role in `workerData`, and reports by its port. */
@@ -43,7 +46,8 @@ async function runTransmit(role: WorkerRole, report: (event: DataPlaneEvent) => 
   const { deviceFd, wakeFd, monitorFd } = role;
   const options = { tables: new SharedTables(role.memory), cipher, deviceFd, report };
   if (role.way === "fast") warmUpTransmit(cipher);
-  const way = role.way === "fast" ? new FastTransmit(options) : new PlainTransmit(options);
+  const way =
+    role.way === "fast" ? new FastTransmit({ ...options, offloads: role.offloads }) : new PlainTransmit(options);
   const takeCommand = () => receiveMessageOnPort(role.port)?.message as TransmitCommand | undefined;
   report({ type: "ready", aead: cipher.name });
   const urgency = role.way === "fast" ? new Urgency() : undefined;
@@ -62,7 +66,13 @@ async function runReceive(role: WorkerRole, report: (event: DataPlaneEvent) => v
   warmUpReceive(cipher);
   report({ type: "ready", aead: cipher.name });
   const takeCommand = () => receiveMessageOnPort(role.port)?.message as ReceiveCommand | undefined;
-  new FastReceive({ ...options, wakeFd: role.wakeFd, takeCommand, urgency: new Urgency() }).run();
+  new FastReceive({
+    ...options,
+    offloads: role.offloads,
+    wakeFd: role.wakeFd,
+    takeCommand,
+    urgency: new Urgency(),
+  }).run();
   role.port.close();
 }
 

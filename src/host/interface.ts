@@ -44,40 +44,49 @@ export interface TunInterface {
   readonly name: string;
   /** Each packet has a virtio header before it, and may be a large one that is yet to be cut. */
   readonly hasVirtioHeader: boolean;
-  /** What the kernel leaves to be done: `tun-tso`, `tun-uso`. */
-  readonly offloads: readonly string[];
+  readonly cuts: TunCuts;
 }
 
-/** From the most to the least; USO came with kernel 6.2. */
-const OFFLOAD_SETS: readonly { readonly flags: number; readonly names: readonly string[] }[] = [
-  { flags: TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_USO4 | TUN_F_USO6, names: ["tun-tso", "tun-uso"] },
-  { flags: TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6, names: ["tun-tso"] },
-];
+/** What the kernel may leave to be cut, or does. */
+export interface TunCuts {
+  readonly tcp: boolean;
+  /** Since kernel 6.2. */
+  readonly udp: boolean;
+}
+
+const CUTS_NOTHING: TunCuts = { tcp: false, udp: false };
 
 /**
- * Makes the TUN interface, with virtio headers and as many offloads as the kernel has where they are wanted.
- * Throws `tun-unavailable`, `interface-taken`, `not-permitted` or `usage`.
+ * Makes the TUN interface; with virtio headers, and as much left to be cut as is wanted and the kernel can, where
+ * `wanted` is given. Throws `tun-unavailable`, `interface-taken`, `not-permitted` or `usage`.
  */
-export function createTunInterface(name: string, wantsOffloads: boolean): TunInterface {
+export function createTunInterface(name: string, wanted: TunCuts | undefined): TunInterface {
   try {
-    const tun = openTun({ name, vnetHeader: wantsOffloads });
-    const offloads = wantsOffloads ? switchOffloadsOn(tun.fd) : [];
-    return { ...tun, hasVirtioHeader: wantsOffloads, offloads };
+    const tun = openTun({ name, vnetHeader: wanted !== undefined });
+    return {
+      ...tun,
+      hasVirtioHeader: wanted !== undefined,
+      cuts: wanted ? switchCutsOn(tun.fd, wanted) : CUTS_NOTHING,
+    };
   } catch (error) {
     throw tunError(name, error);
   }
 }
 
-function switchOffloadsOn(fd: number): readonly string[] {
-  for (const { flags, names } of OFFLOAD_SETS) {
+/** Each by itself, should the kernel not know one of them. */
+function switchCutsOn(fd: number, { tcp, udp }: TunCuts): TunCuts {
+  const tries: readonly TunCuts[] = [{ tcp, udp }, { tcp, udp: false }, { tcp: false, udp }, CUTS_NOTHING];
+  for (const cuts of tries) {
+    const flags = (cuts.tcp ? TUN_F_TSO4 | TUN_F_TSO6 : 0) | (cuts.udp ? TUN_F_USO4 | TUN_F_USO6 : 0);
     try {
-      setTunOffload(fd, flags);
-      return names;
+      // Without the checksums too where nothing is cut: the kernel is to make them, being asked for nothing else.
+      setTunOffload(fd, flags === 0 ? 0 : flags | TUN_F_CSUM);
+      return cuts;
     } catch (error) {
       if (!isSystemError(error, "EINVAL")) throw error;
     }
   }
-  return [];
+  return CUTS_NOTHING;
 }
 
 function tunError(name: string, error: unknown): unknown {

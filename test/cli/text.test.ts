@@ -98,7 +98,15 @@ describe("status", () => {
       },
     ],
     registry: { url: "https://r", connected: true, lastSyncAt: "2026-09-01T11:59:10Z", commandsSent: 3 },
-    dataplane: { aead: "sodium", offloads: [], mtu: 1280 },
+    dataplane: {
+      aead: "sodium",
+      offloads: ["udp-gso"],
+      offloadsOff: [
+        { offload: "udp-gro", peer: null, reason: "not wanted" },
+        { offload: "udp-gso", peer: "laptop", reason: "the kernel refused it" },
+      ],
+      mtu: 1280,
+    },
     health: [{ code: "x", message: "the clock is off", hint: "set it" }],
   };
 
@@ -107,7 +115,9 @@ describe("status", () => {
       "state     running, minitail 0.1.0",
       "tailnet   home, 10.11.12.0/24",
       "registry  https://r, connected, news 1m ago",
-      "packets   sodium, MTU 1280",
+      "packets   sodium, MTU 1280, udp-gso",
+      "          udp-gro off: not wanted",
+      "          udp-gso off for laptop: the kernel refused it",
       "",
       "10.11.12.1  a       this machine",
       "10.11.12.2  b       idle                   sent 0 B, received 0 B        never seen",

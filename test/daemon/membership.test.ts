@@ -337,6 +337,7 @@ describe("what was asked for", () => {
       listen: [],
       suffix: "mesh",
       dataPlane: "plain" as const,
+      offloads: [],
     };
     const options = { ...NOTHING, joinKey };
     const input = { state, settings, options, log: silentLog, signal: stop.signal, onWaiting() {} };

@@ -97,6 +97,7 @@ describe("what is handed over to the main thread", () => {
     const receive = new FastReceive({
       tables,
       cipher: withBatches(new NobleTransportCipher()),
+      offloads: [],
       deviceFd,
       wakeFd,
       takeCommand: () => undefined,

@@ -5,7 +5,7 @@ import { parseDurationMs } from "../../base/duration.ts";
 import type { UpOptions } from "../../daemon/options.ts";
 import { startDaemon } from "../../daemon/start.ts";
 import type { CommandContext } from "../context.ts";
-import { DATA_PLANE_CHOICES, dataPlaneChoice } from "../data-plane-flag.ts";
+import { DATA_PLANE_CHOICES, dataPlaneChoice, offloadChoice } from "../data-plane-flag.ts";
 import { declareCommand } from "../declare.ts";
 import { runProgram } from "../run-program.ts";
 import { readSecret } from "../secret-flags.ts";
@@ -43,6 +43,11 @@ export default declareCommand({
       options: [...DATA_PLANE_CHOICES],
       description: "auto, plain (packets one at a time) or fast (in batches)",
     },
+    offloads: {
+      type: "string",
+      valueHint: "OFFLOAD,..",
+      description: "what the fast way may leave to the kernel: all, none or a list",
+    },
     timeout: { type: "string", valueHint: "DURATION", description: "give up when it is not up by then" },
     detach: { type: "boolean", alias: "d", description: "return when it is up, and go on in the background" },
   },
@@ -69,6 +74,7 @@ interface UpArguments {
   readonly listen?: string | undefined;
   readonly timeout?: string | undefined;
   readonly dataplane?: string | undefined;
+  readonly offloads?: string | undefined;
 }
 
 function upOptions(args: UpArguments, context: CommandContext): UpOptions {
@@ -92,6 +98,7 @@ function upOptions(args: UpArguments, context: CommandContext): UpOptions {
     secret: given.secret,
     joinKey: secret("join"),
     dataPlane: dataPlaneChoice(args.dataplane),
+    offloads: offloadChoice(args.offloads),
     timeoutMs: args.timeout === undefined ? undefined : parseDurationMs(args.timeout),
   };
 }

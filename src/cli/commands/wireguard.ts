@@ -1,9 +1,10 @@
 /** `minitail wireguard [-f] IFACE`: a WireGuard interface and nothing else, in the place of `wireguard-go IFACE`. */
 
 import { MinitailError } from "../../base/errors.ts";
+import { OFFLOADS } from "../../daemon/options.ts";
 import { startWireguard } from "../../daemon/start.ts";
 import type { CommandContext } from "../context.ts";
-import { DATA_PLANE_CHOICES, dataPlaneChoice } from "../data-plane-flag.ts";
+import { DATA_PLANE_CHOICES, dataPlaneChoice, offloadChoice } from "../data-plane-flag.ts";
 import { declareCommand } from "../declare.ts";
 import type { LogDetail } from "../log.ts";
 import { runProgram } from "../run-program.ts";
@@ -23,12 +24,19 @@ export default declareCommand({
   name: "wireguard",
   description: "a WireGuard interface for wg and wg-quick, like wireguard-go",
   examples: ["minitail wireguard wg0", "WG_QUICK_USERSPACE_IMPLEMENTATION=minitail-wireguard wg-quick up wg0"],
+  // wg-quick passes no flags on.
+  flagsFromEnvironment: true,
   args: {
     iface: { type: "positional", required: true, valueHint: "IFACE", description: "the interface to make" },
     dataplane: {
       type: "enum",
       options: [...DATA_PLANE_CHOICES],
       description: "auto, plain (packets one at a time) or fast (in batches)",
+    },
+    offloads: {
+      type: "string",
+      valueHint: "OFFLOAD,..",
+      description: "what the fast way may leave to the kernel: all, none or a list",
     },
     foreground: { type: "boolean", alias: "f", description: "stay in the foreground (WG_PROCESS_FOREGROUND=1)" },
   },
@@ -47,8 +55,9 @@ export default declareCommand({
       },
     };
     const dataPlane = dataPlaneChoice(args.dataplane) ?? "auto";
+    const offloads = offloadChoice(args.offloads) ?? OFFLOADS;
     return runProgram(context, options, (io) =>
-      startWireguard({ interfaceName: args.iface, tunFd, uapiFd, dataPlane }, io),
+      startWireguard({ interfaceName: args.iface, tunFd, uapiFd, dataPlane, offloads }, io),
     );
   },
 });
