@@ -18,6 +18,7 @@ const key: Load = async () =>
 const node: Load = async () =>
   declareCommandGroup("node", "the machines of the network", {
     list: async () => (await import("./commands/node-list.ts")).default,
+    "rotate-key": async () => (await import("./commands/node-rotate-key.ts")).default,
   });
 
 const secret: Load = async () =>

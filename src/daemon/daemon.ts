@@ -9,7 +9,6 @@ import type { Log } from "../base/log.ts";
 import { configureInterface, linkState } from "../host/interface.ts";
 import { Journal } from "../host/journal.ts";
 import type { NetmapNode } from "../netmap/netmap.ts";
-import { localEndpoints } from "../path/local-endpoints.ts";
 import { tailnetIpv6Prefix } from "../trust/identity.ts";
 import { uapiSocketPath } from "../uapi/socket-file.ts";
 import type { DaemonState, HealthItem, Status } from "./api.ts";
@@ -174,7 +173,7 @@ export class Daemon {
       routes: [...netmap.pool, tailnetIpv6Prefix(netmap.tailnetId)],
     });
     if (!ipv6) this.#health.push(IPV6_OFF);
-    tunnel.configure({ privateKey: nodeKey.privateKey });
+    tunnel.configure({ privateKey: nodeKey.current.privateKey });
     await tunnel.setWire(wire.fd);
     const mesh = new Mesh(tunnel);
     const echo = new EchoClient((packet) => tunnel.sendPacket(packet));
@@ -190,6 +189,8 @@ export class Daemon {
     // Who is told that this machine is up may reach it at once. A registry that does not answer is not waited for long.
     await Promise.race([this.#publishEndpoints(node), Bun.sleep(PUBLISHING_LIMIT_MS)]);
     tailnet.start();
+    node.nodeKeyRotation.start();
+    this.#cleanUps.push(() => node.nodeKeyRotation.stop());
   }
 
   /** `wg show` on this interface. Where the socket can't be had, the node runs all the same. */
@@ -238,7 +239,7 @@ export class Daemon {
 
   async #publishEndpoints(node: RunningNode): Promise<void> {
     try {
-      await publishEndpoints(node);
+      await node.publishRecord();
     } catch (error) {
       this.#log.warn(`publishing endpoints: ${errorMessage(error)}`);
     }
@@ -277,19 +278,6 @@ export class Daemon {
       hint: "minitail status tells when",
     });
   }
-}
-
-/** Publishes where this machine can be reached; nothing is written where the last record says the same. */
-async function publishEndpoints(node: RunningNode): Promise<void> {
-  const { membership, settings, port } = node.parts;
-  node.endpoints = localEndpoints(machineAddresses(), port, settings.interfaceName);
-  await membership.tailnet.publishRecord({
-    nodeKey: membership.nodeKey.publicKey,
-    endpoints: node.endpoints,
-    homeRelay: undefined,
-    routes: [],
-    capabilities: [],
-  });
 }
 
 function closeMembership({ tailnet, registry, embedded }: Membership): Promise<void> | undefined {

@@ -13,7 +13,7 @@ import { withRetry } from "../registry/backoff.ts";
 import type { Registry } from "../registry/registry.ts";
 import { pinOfTlsSeed } from "../registry/tls-identity.ts";
 import { parseRegistryUrl } from "../registry/url.ts";
-import type { KeyPair, TailnetId } from "../trust/identity.ts";
+import type { TailnetId } from "../trust/identity.ts";
 import { type JoinKey, parseJoinKey } from "../trust/join-key.ts";
 import { deriveSharedSecretKeys, type SharedSecretKeys } from "../trust/secret.ts";
 import {
@@ -26,6 +26,7 @@ import {
   writeEmbeddedRegistryKeys,
 } from "./embedded-registry.ts";
 import { forgetIntent, type Intent, settleIntent } from "./intent.ts";
+import { NodeKey } from "./node-key.ts";
 import type { UpOptions } from "./options.ts";
 import { forgetRegistries, readRegistries, writeRegistries } from "./registries-file.ts";
 import { openRegistryAt, type RegistryAddress } from "./registry-connection.ts";
@@ -44,7 +45,7 @@ export interface Membership {
   readonly tailnet: Tailnet;
   readonly registry: Registry;
   /** WireGuard's key pair of this machine. */
-  readonly nodeKey: KeyPair;
+  readonly nodeKey: NodeKey;
   readonly embedded: EmbeddedRegistry | undefined;
   /** Where newcomers find the registry; `endpoints` are addresses of this machine. */
   registriesForNewcomers(endpoints: readonly Endpoint[]): readonly RegistryAddress[];
@@ -255,7 +256,7 @@ function membershipOf(
   return {
     tailnet,
     registry,
-    nodeKey: loadOrCreateIdentity(storeOf(state), systemRandom).nodeKey,
+    nodeKey: NodeKey.load(storeOf(state), loadOrCreateIdentity(storeOf(state), systemRandom), systemClock.nowMs()),
     embedded,
     registriesForNewcomers: (endpoints) => (embedded ? [embedded.addressAt(endpoints)] : addresses),
   };

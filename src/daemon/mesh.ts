@@ -4,7 +4,7 @@
  */
 
 import { boottimeMs } from "bun-ffi-tun";
-import { formatHex } from "../base/bytes.ts";
+import { equalBytes, formatHex } from "../base/bytes.ts";
 import { type Endpoint, hostPrefix } from "../base/ip.ts";
 import { diffNetmaps } from "../netmap/diff.ts";
 import type { Netmap, NetmapNode } from "../netmap/netmap.ts";
@@ -46,8 +46,9 @@ export class Mesh {
     );
     const peers: PeerConfiguration[] = [
       ...diff.removed.flatMap(removal),
-      ...diff.changed.filter(({ before, after }) => !sameKey(before, after)).flatMap(({ before }) => removal(before)),
-      ...[...diff.added, ...diff.changed.map(({ after }) => after)].flatMap(addition),
+      ...diff.changed.flatMap(({ before, after }) => (after.nodeKey ? [] : removal(before))),
+      ...diff.added.flatMap((node) => addition(node, undefined)),
+      ...diff.changed.flatMap(({ before, after }) => addition(after, before.nodeKey)),
     ];
     if (peers.length > 0) this.#tunnel.configure({ peers });
     this.#readSlots();
@@ -92,16 +93,15 @@ export class Mesh {
   }
 }
 
-function sameKey(a: NetmapNode, b: NetmapNode): boolean {
-  return a.nodeKey !== undefined && b.nodeKey !== undefined && formatHex(a.nodeKey) === formatHex(b.nodeKey);
-}
-
 function removal(node: NetmapNode): readonly PeerConfiguration[] {
   return node.nodeKey ? [{ publicKey: node.nodeKey, remove: true }] : [];
 }
 
-function addition(node: NetmapNode): readonly PeerConfiguration[] {
-  if (!node.nodeKey) return [];
+/** A machine that has another key than before keeps its tunnel and the sessions in it. */
+function addition(node: NetmapNode, formerPublicKey: Uint8Array | undefined): readonly PeerConfiguration[] {
+  const { nodeKey: publicKey } = node;
+  if (!publicKey) return [];
   const allowedIps = node.addresses.map((address) => ({ prefix: hostPrefix(address) }));
-  return [{ publicKey: node.nodeKey, replaceAllowedIps: true, allowedIps }];
+  const isRotated = formerPublicKey !== undefined && !equalBytes(formerPublicKey, publicKey);
+  return [{ publicKey, ...(isRotated ? { formerPublicKey } : {}), replaceAllowedIps: true, allowedIps }];
 }

@@ -5,6 +5,7 @@ import { downCall } from "./calls/down.ts";
 import { nodeListCall } from "./calls/node-list.ts";
 import { pingCall } from "./calls/ping.ts";
 import { registryStatusCall } from "./calls/registry-status.ts";
+import { rotateNodeKeyCall } from "./calls/rotate-node-key.ts";
 import { statusCall } from "./calls/status.ts";
 import type { Daemon } from "./daemon.ts";
 import { type Route, route } from "./local-api-server.ts";
@@ -20,6 +21,7 @@ export function routesOf(daemon: Daemon): readonly Route[] {
     route(pingCall, (request) => daemon.running().ping(request)),
     route(registryStatusCall, () => daemon.running().registryStatus()),
     route(createJoinKeyCall, (request) => daemon.running().createKey(request)),
+    route(rotateNodeKeyCall, () => daemon.running().rotateNodeKey()),
     route(nodeListCall, () => nodeList(daemon.running().parts.membership.tailnet)),
   ];
 }

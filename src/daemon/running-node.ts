@@ -1,17 +1,24 @@
 /** A node that is a member and carries packets: its parts, and what the local API asks of them. */
 
+import { formatBase64 } from "../base/bytes.ts";
+import { systemClock } from "../base/clock.ts";
 import { MinitailError } from "../base/errors.ts";
 import { type Endpoint, formatAddress } from "../base/ip.ts";
+import { systemRandom } from "../crypto/random.ts";
+import { machineAddresses } from "../host/interface.ts";
 import type { Netmap, NetmapNode } from "../netmap/netmap.ts";
+import { localEndpoints } from "../path/local-endpoints.ts";
 import { ECHO_MINIMUM_DATA_BYTES } from "../wire/icmp.ts";
 import type { RegistryState } from "./api.ts";
 import type { CreatedKey, CreateKeyRequest } from "./calls/create-join-key.ts";
 import type { PingReply, PingRequest } from "./calls/ping.ts";
 import type { RegistryStatus } from "./calls/registry-status.ts";
+import type { RotatedNodeKey } from "./calls/rotate-node-key.ts";
 import { createJoinKey } from "./decide/create-join-key.ts";
 import type { EchoClient } from "./echo.ts";
 import type { Membership } from "./membership.ts";
 import type { Mesh, MeshPeer } from "./mesh.ts";
+import { NodeKeyRotation } from "./node-key-rotation.ts";
 import type { Settings } from "./settings.ts";
 import { formatTime, pathStatus } from "./status.ts";
 import type { Tunnel } from "./tunnel.ts";
@@ -39,8 +46,34 @@ export class RunningNode {
   /** Of the last echo of each peer, by node id. */
   readonly latenciesMs = new Map<string, number>();
 
+  readonly nodeKeyRotation: NodeKeyRotation;
+
   constructor(parts: NodeParts) {
     this.parts = parts;
+    const { nodeKey } = parts.membership;
+    this.nodeKeyRotation = new NodeKeyRotation({
+      nodeKey,
+      clock: systemClock,
+      random: systemRandom,
+      publish: (publicKey) => this.publishRecord(publicKey),
+      use: ({ privateKey }) => parts.tunnel.configure({ privateKey, keepSessions: true }),
+    });
+  }
+
+  /**
+   * Publishes where this machine can be reached, and by which node key. Nothing is written where the last record says
+   * the same; false where the registry could not be told.
+   */
+  async publishRecord(nodeKey = this.parts.membership.nodeKey.current.publicKey): Promise<boolean> {
+    const { membership, settings, port } = this.parts;
+    this.endpoints = localEndpoints(machineAddresses(), port, settings.interfaceName);
+    return await membership.tailnet.publishRecord({
+      nodeKey,
+      endpoints: this.endpoints,
+      homeRelay: undefined,
+      routes: [],
+      capabilities: [],
+    });
   }
 
   get netmap(): Netmap {
@@ -82,6 +115,12 @@ export class RunningNode {
         .map(({ urls, token, pin }) => ({ urls, token: token ?? "", pin })),
     });
     return { id: created.id, key: created.key, expiresAt: formatTime(created.expiresAtMs) };
+  }
+
+  /** Another WireGuard key now. Throws `registry-unreachable` where nobody could be told. */
+  async rotateNodeKey(): Promise<RotatedNodeKey> {
+    await this.nodeKeyRotation.rotate();
+    return { nodeKey: formatBase64(this.parts.membership.nodeKey.current.publicKey) };
   }
 
   registryState(): RegistryState {
