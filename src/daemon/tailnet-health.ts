@@ -1,8 +1,9 @@
 /** What `status` warns of about the tailnet as a member sees it. */
 
 import { errorMessage, isMinitailError } from "../base/errors.ts";
-import { type ChainState, signerOf } from "../trust/chain-state.ts";
+import type { ChainState } from "../trust/chain-state.ts";
 import type { HealthItem } from "./api.ts";
+import { onlySigner } from "./signers.ts";
 import { CLOCK_HINT, clockBehindMs, formatSpan } from "./tailnet-clock.ts";
 
 export interface TailnetHealthInput {
@@ -14,8 +15,6 @@ export interface TailnetHealthInput {
   readonly registryLostData: boolean;
   /** Why the registry cannot be read now. */
   readonly failure: unknown;
-  /** The shared secret makes signers of all who know it. */
-  readonly hasSecretSigner: boolean;
 }
 
 /** One item for each thing that is not as it should be, with what to do about it. */
@@ -58,17 +57,13 @@ export function tailnetHealth(input: TailnetHealthInput, nowMs: number): HealthI
       hint: CLOCK_HINT,
     });
   }
-  if (!input.hasSecretSigner && state.members.size > 1 && memberSigners(state).length === 1) {
+  const only = state.members.size > 1 ? onlySigner(state) : undefined;
+  if (only) {
     items.push({
       code: "one-signer",
-      message: `only ${memberSigners(state)[0]} can admit and remove machines: if it is lost, nobody can`,
-      hint: "keep a copy of its state directory where it is safe",
+      message: `only ${only.name} can admit and remove machines: if it is lost, nobody can`,
+      hint: `make another a signer on ${only.name}: minitail lock add NAME`,
     });
   }
   return items;
-}
-
-/** The names of the members who are signers. */
-export function memberSigners(state: ChainState): string[] {
-  return [...state.members.values()].filter(({ machineKey }) => signerOf(state, machineKey)).map(({ name }) => name);
 }

@@ -12,13 +12,15 @@ import type { Chain } from "../trust/chain.ts";
 import { type ChainState, type Member, signerOf } from "../trust/chain-state.ts";
 import { formatTailnetId, type NodeId, nodeIdOf, type SigningKeyPair } from "../trust/identity.ts";
 import type { MachineRecord } from "../trust/record.ts";
+import type { SignerScope } from "../trust/statement-body.ts";
 import type { HealthItem } from "./api.ts";
+import { hasScope, memberSigners } from "./signers.ts";
 import { appendToChain, type Propose } from "./tailnet-append.ts";
 import { ChainList } from "./tailnet-chain-list.ts";
 import { judgedTimeMs, newestSignedTimeMs } from "./tailnet-clock.ts";
 import type { TailnetContext } from "./tailnet-context.ts";
 import { type SyncScope, TailnetFeed, WHOLE_SCOPE } from "./tailnet-feed.ts";
-import { memberSigners, tailnetHealth } from "./tailnet-health.ts";
+import { tailnetHealth } from "./tailnet-health.ts";
 import { tailnetKeys } from "./tailnet-keys.ts";
 import { OwnRecord, type RecordContent } from "./tailnet-own-record.ts";
 import { RecordBook } from "./tailnet-records.ts";
@@ -109,10 +111,15 @@ export class Tailnet {
     return this.#lastSyncAtMs;
   }
 
-  /** The key that signs for this machine as a signer; `undefined` where it is none. */
-  get signer(): SigningKeyPair | undefined {
-    const candidates = [this.context.identity.machineKey, this.#membership.secretSigner];
-    return candidates.find((key) => key && signerOf(this.state, key.publicKey));
+  /** The keys with which this machine can sign, whether the chain takes them for a signer's or not. */
+  get signingKeys(): SigningKeyPair[] {
+    const { secretSigner } = this.#membership;
+    return [this.context.identity.machineKey, ...(secretSigner ? [secretSigner] : [])];
+  }
+
+  /** The key that signs for this machine as a signer of this scope or a wider one; `undefined` where it is none. */
+  signer(needed: SignerScope): SigningKeyPair | undefined {
+    return this.signingKeys.find(({ publicKey }) => hasScope(signerOf(this.state, publicKey), needed));
   }
 
   /** Unix time by which expiry is judged. */
@@ -134,7 +141,6 @@ export class Tailnet {
         identityUsedTwice: this.#book.foreignOwnNumber > 0,
         registryLostData: this.#list.wasReplaced || this.#hasRefilled,
         failure: this.#feed.failure,
-        hasSecretSigner: this.#membership.secretSigner !== undefined,
       },
       this.context.clock.nowMs(),
     );
@@ -200,13 +206,16 @@ export class Tailnet {
     });
   }
 
-  /** The key that signs for this machine. Throws `not-signer`, and says who can. */
-  requireSigner(): SigningKeyPair {
-    const { signer } = this;
+  /**
+   * The key that signs for this machine what needs this scope: `admit` lets machines in, `all` decides everything.
+   * Throws `not-signer`, and says who can.
+   */
+  requireSigner(needed: SignerScope = "all"): SigningKeyPair {
+    const signer = this.signer(needed);
     if (signer) return signer;
-    const names = memberSigners(this.state);
+    const names = memberSigners(this.state, needed).map(({ name }) => name);
     throw new MinitailError("not-signer", "this machine may not decide who belongs to the tailnet", {
-      hint: names.length > 0 ? `ask on ${names.join(" or ")}` : "no member may",
+      hint: `ask on ${names.length > 0 ? names.join(" or ") : "a machine that joined with the shared secret"}`,
     });
   }
 
@@ -241,8 +250,12 @@ export class Tailnet {
     this.#refilledAtMs = clock.monotonicMs();
     const count = await refillChain(this.#list, this.context);
     if (count === 0) return;
-    this.#hasRefilled = true;
-    log.warn(`the registry had lost ${count} statements; they were written again`);
+    if (this.#list.takeIsNew()) {
+      log.info(`the registry was given ${count} statements`);
+    } else {
+      this.#hasRefilled = true;
+      log.warn(`the registry had lost ${count} statements; they were written again`);
+    }
   }
 
   /** Puts new statements on disk, before anybody acts on them; true if there were any. */
@@ -251,7 +264,15 @@ export class Tailnet {
     if (number === this.#storedNumber) return false;
     saveChain(this.context.store, this.chain);
     this.#storedNumber = number;
+    if (this.context.followMove?.(this.state.registries)) this.useRegistryAnew();
     return true;
+  }
+
+  /** The registry is another one now: all of it is read, what it lacks is written. */
+  useRegistryAnew(): void {
+    this.#list.beginAnew();
+    this.#refilledAtMs = Number.NEGATIVE_INFINITY;
+    this.#feed.request(WHOLE_SCOPE);
   }
 
   #storeRecords(): void {

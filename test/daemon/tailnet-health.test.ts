@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { MinitailError } from "../../src/base/errors.ts";
+import { addSigner } from "../../src/daemon/decide/add-signer.ts";
 import { CLOCK_TOLERANCE_MS, formatSpan, refuseClockOff } from "../../src/daemon/tailnet-clock.ts";
 import { type TailnetHealthInput, tailnetHealth } from "../../src/daemon/tailnet-health.ts";
 import { openTailnet } from "../../src/daemon/tailnet-start.ts";
@@ -51,24 +52,20 @@ describe("clock", () => {
 
 describe("health", () => {
   const cases: [string, Partial<TailnetHealthInput>, string[]][] = [
-    ["all well, a shared secret", { hasSecretSigner: true }, []],
-    ["one signer among two", {}, ["one-signer"]],
-    ["a newer version's statement", { stoppedAt: 7, hasSecretSigner: true }, ["newer-version-needed"]],
-    ["a clone", { identityUsedTwice: true, hasSecretSigner: true }, ["identity-used-twice"]],
-    ["lost data", { registryLostData: true, hasSecretSigner: true }, ["registry-lost-data"]],
-    ["a clock behind", { newestSignedMs: 2 * HOUR_MS, hasSecretSigner: true }, ["clock-off"]],
-    [
-      "a full disk",
-      { failure: new MinitailError("state-unwritable", "full"), hasSecretSigner: true },
-      ["state-unwritable"],
-    ],
-    ["a bug", { failure: new Error("x"), hasSecretSigner: true }, ["internal"]],
+    ["all well", {}, []],
+    ["a newer version's statement", { stoppedAt: 7 }, ["newer-version-needed"]],
+    ["a clone", { identityUsedTwice: true }, ["identity-used-twice"]],
+    ["lost data", { registryLostData: true }, ["registry-lost-data"]],
+    ["a clock behind", { newestSignedMs: 2 * HOUR_MS }, ["clock-off"]],
+    ["a full disk", { failure: new MinitailError("state-unwritable", "full") }, ["state-unwritable"]],
+    ["a bug", { failure: new Error("x") }, ["internal"]],
   ];
 
   test.each(cases)("%s", async (_what, extra, codes) => {
     const network = await makeNetwork();
     await network.join("two");
     await network.first.tailnet.sync();
+    await addSigner(network.first.tailnet, "two", "all");
     const input: TailnetHealthInput = {
       state: network.first.tailnet.state,
       newestSignedMs: 0,
@@ -76,11 +73,24 @@ describe("health", () => {
       identityUsedTwice: false,
       registryLostData: false,
       failure: undefined,
-      hasSecretSigner: false,
       ...extra,
     };
     const items = tailnetHealth(input, HOUR_MS);
     expect(items.map(({ code }) => code)).toEqual(codes);
     for (const { message, hint } of items) expect(message.length * hint.length).toBeGreaterThan(0);
+  });
+
+  test("one signer alone is warned of until there is another who can remove machines", async () => {
+    const network = await makeNetwork();
+    const codes = () => network.first.tailnet.health().map(({ code }) => code);
+    expect(codes()).toEqual([]);
+    await network.join("two");
+    await network.join("three");
+    await network.first.tailnet.sync();
+    expect(codes()).toEqual(["one-signer"]);
+    await addSigner(network.first.tailnet, "two", "admit");
+    expect(codes()).toEqual(["one-signer"]);
+    await addSigner(network.first.tailnet, "three", "all");
+    expect(codes()).toEqual([]);
   });
 });

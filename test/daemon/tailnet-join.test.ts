@@ -146,8 +146,8 @@ describe("joining", () => {
     const creating = createJoinKey(two.tailnet, joinKeyRequest());
     expect(await outcome(creating)).toBe("not-signer");
     await creating.catch(({ hint }) => expect(hint).toContain("one"));
-    expect(two.tailnet.signer).toBeUndefined();
-    expect(network.first.tailnet.signer).toBeDefined();
+    expect(two.tailnet.signer("all")).toBeUndefined();
+    expect(network.first.tailnet.signer("all")).toBeDefined();
   });
 
   test("a join key's box opens with the key's seed alone, and holds key and token", async () => {

@@ -24,7 +24,7 @@ describe("store", () => {
     expect(opened.chain.head).toEqual(first.tailnet.chain.head);
     expect(opened.records).toEqual(first.tailnet.records);
     expect(opened.selfId).toBe(first.tailnet.selfId);
-    expect(opened.signer).toEqual(first.tailnet.signer!);
+    expect(opened.signer("all")).toEqual(first.tailnet.signer("all")!);
   });
 
   test.each(["identity", "membership", "chain", "records"])("a damaged %s is said, not half believed", async (name) => {

@@ -44,10 +44,10 @@ export async function createJoinKey(tailnet: Tailnet, request: JoinKeyRequest): 
     expiresAtMs,
     terms: requireTerms(request.terms),
   } as const;
-  tailnet.requireSigner();
+  tailnet.requireSigner("admit");
   await tailnet.append((chain) => {
     if (chain!.state.joinKeys.has(id)) return undefined;
-    const statement = chain!.sign(body, clock.nowMs(), tailnet.requireSigner());
+    const statement = chain!.sign(body, clock.nowMs(), tailnet.requireSigner("admit"));
     return { statements: [statement], boxesFor: [pairs.seal.publicKey] };
   });
   const { number, hash } = tailnet.chain.head;

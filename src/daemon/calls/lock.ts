@@ -1,0 +1,78 @@
+/** `minitail lock`: who may decide who belongs, and what was decided. */
+
+import type { ApiCall } from "./call.ts";
+import { readFlag, readNothing, readText } from "./fields.ts";
+
+/** `machine`: a member. `shared-secret`: whoever knows it. `key`: a key that no member has. */
+export type SignerKind = "machine" | "shared-secret" | "key";
+
+export interface ListedSigner {
+  readonly kind: SignerKind;
+  /** Of the member, else null. */
+  readonly name: string | null;
+  readonly id: string | null;
+  /** In hexadecimal. */
+  readonly publicKey: string;
+  readonly scope: "all" | "admit";
+  /** The number of the statement that made it one. */
+  readonly admittedAtNumber: number;
+  /** Whether this machine can sign as it. */
+  readonly self: boolean;
+}
+
+export interface ListedHead {
+  readonly number: number;
+  /** In hexadecimal. */
+  readonly hash: string;
+}
+
+export interface LockStatus {
+  readonly tailnetId: string;
+  readonly head: ListedHead;
+  readonly signers: readonly ListedSigner[];
+  /** Another branch of the chain that verifies as well; null where there is none. */
+  readonly fork: { readonly here: ListedHead; readonly other: ListedHead } | null;
+}
+
+/** A statement in words. The time is its author's claim. */
+export interface LoggedStatement {
+  readonly number: number;
+  readonly hash: string;
+  readonly at: string | null;
+  readonly kind: string;
+  /** The member, `a join key ID`, or a key. */
+  readonly by: string;
+  readonly what: string;
+}
+
+export const lockStatusCall: ApiCall<undefined, LockStatus> = {
+  method: "GET",
+  path: "/v1/lock",
+  readRequest: readNothing,
+};
+
+export const lockLogCall: ApiCall<undefined, { readonly statements: readonly LoggedStatement[] }> = {
+  method: "GET",
+  path: "/v1/lock/log",
+  readRequest: readNothing,
+};
+
+/** `isNew` is false where it was one before. */
+export const lockAddCall: ApiCall<
+  { readonly name: string; readonly onlyAdmits: boolean },
+  { readonly name: string; readonly isNew: boolean }
+> = {
+  method: "POST",
+  path: "/v1/lock/add",
+  readRequest: (value) => ({ name: readText(value, "name"), onlyAdmits: readFlag(value, "onlyAdmits") }),
+};
+
+/** `removedMachines` are the names of those that went with it. */
+export const lockRemoveCall: ApiCall<
+  { readonly name: string; readonly withMachines: boolean },
+  { readonly name: string; readonly removedMachines: readonly string[] }
+> = {
+  method: "POST",
+  path: "/v1/lock/remove",
+  readRequest: (value) => ({ name: readText(value, "name"), withMachines: readFlag(value, "withMachines") }),
+};
