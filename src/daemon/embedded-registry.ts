@@ -4,8 +4,10 @@ import { decodeUtf8, formatBase64Url, parseBase64Url } from "../base/bytes.ts";
 import { MinitailError } from "../base/errors.ts";
 import { type Endpoint, formatEndpoint } from "../base/ip.ts";
 import type { Log } from "../base/log.ts";
-import { systemRandom } from "../crypto/random.ts";
+import { type RandomSource, systemRandom } from "../crypto/random.ts";
+import type { Pin } from "../registry/pin.ts";
 import { TokenAccess } from "../registry/server/access.ts";
+import type { RegistryStatistics } from "../registry/server/counters.ts";
 import { DEFAULT_LIMITS } from "../registry/server/limits.ts";
 import { type Listener, parseListen, startListener } from "../registry/server/listener.ts";
 import { openRegistryService } from "../registry/server/start.ts";
@@ -19,36 +21,56 @@ const KEYS_FILE = "registry-keys";
 const SEED_LENGTH_BYTES = 32;
 const TOKEN_LENGTH_BYTES = 24;
 
+/** Older ones are forgotten: who was away through as many rotations needs a peer, or a new join key. */
+const MOST_OLDER_TOKENS = 64;
+
 /** The secrets of an embedded registry. */
 export interface EmbeddedRegistryKeys {
   /** 32 bytes, from which the TLS key follows. */
   readonly tlsSeed: Uint8Array;
+  /** The newest token: it writes and reads. */
   readonly token: string;
+  /** They only read. The newest of them is first. */
+  readonly olderTokens: readonly string[];
 }
 
 export interface EmbeddedRegistry {
-  /** How this machine itself reaches it. */
+  /** How this machine itself reaches it, with the newest token. */
   readonly own: RegistryAddress;
+  /** The first of its TCP ports. */
+  readonly port: number;
+  /** The hash of its key, by which members know it. */
+  readonly pin: Pin;
+  /** From the next request on `newest` writes, and `older` only read. It is on disk before. */
+  setTokens(tokens: { readonly newest: string; readonly older: readonly string[] }): void;
+  statistics(): RegistryStatistics;
+  /** Writes a copy of its data as it is now, as a database file. Throws `state-unwritable`. */
+  backUp(file: string): void;
   /** How others reach it at these addresses of this machine. */
   addressAt(endpoints: readonly Endpoint[]): RegistryAddress;
   stop(): Promise<void>;
 }
 
 export function generateEmbeddedRegistryKeys(): EmbeddedRegistryKeys {
-  return { tlsSeed: systemRandom(SEED_LENGTH_BYTES), token: formatBase64Url(systemRandom(TOKEN_LENGTH_BYTES)) };
+  return { tlsSeed: systemRandom(SEED_LENGTH_BYTES), token: generateRegistryToken(systemRandom), olderTokens: [] };
+}
+
+/** 32 characters. */
+export function generateRegistryToken(random: RandomSource): string {
+  return formatBase64Url(random(TOKEN_LENGTH_BYTES));
 }
 
 export function writeEmbeddedRegistryKeys(state: StateDirectory, keys: EmbeddedRegistryKeys): void {
-  state.write(KEYS_FILE, `${formatBase64Url(keys.tlsSeed)} ${keys.token}\n`);
+  state.write(KEYS_FILE, `${[formatBase64Url(keys.tlsSeed), keys.token, ...keys.olderTokens].join(" ")}\n`);
 }
 
 /** `undefined` on a machine that serves no registry. Throws `state-damaged`. */
 export function readEmbeddedRegistryKeys(state: StateDirectory): EmbeddedRegistryKeys | undefined {
   const bytes = state.read(KEYS_FILE);
   if (!bytes) return undefined;
-  const [seedText, token] = (decodeUtf8(bytes) ?? "").trim().split(" ");
+  const [seedText, token, ...olderTokens] = (decodeUtf8(bytes) ?? "").trim().split(" ");
   const tlsSeed = parseBase64Url(seedText ?? "");
-  if (tlsSeed?.length === SEED_LENGTH_BYTES && token) return { tlsSeed, token };
+  if (tlsSeed?.length === SEED_LENGTH_BYTES && token) return { tlsSeed, token, olderTokens };
   throw new MinitailError("state-damaged", `${state.file(KEYS_FILE)} does not hold the registry's keys`, {
     hint: "put it back from a backup; members know the registry by it",
   });
@@ -66,7 +88,8 @@ export async function startEmbeddedRegistry(
   log: Log,
 ): Promise<EmbeddedRegistry> {
   const tls = createTlsIdentity(keys.tlsSeed);
-  const access = new TokenAccess({ newest: keys.token });
+  const access = new TokenAccess({ newest: keys.token, older: keys.olderTokens });
+  let { token } = keys;
   const service = openRegistryService({ dataFile: state.file(DATA_FILE), access, log });
   const listeners: { readonly endpoint: Endpoint; readonly listener: Listener }[] = [];
   const stop = async () => {
@@ -83,10 +106,23 @@ export async function startEmbeddedRegistry(
     await stop();
     throw error;
   }
-  const at = (urls: readonly string[]): RegistryAddress => ({ urls, token: keys.token, pin: tls.pin });
-  const [first] = listeners;
+  const at = (urls: readonly string[]): RegistryAddress => ({ urls, token, pin: tls.pin });
+  const first = listeners[0]!;
+  const ownUrl = urlOf(isUnspecified(first.endpoint) ? loopback(first.listener.port) : listeningAt(first));
   return {
-    own: at([urlOf(isUnspecified(first!.endpoint) ? loopback(first!.listener.port) : listeningAt(first!))]),
+    get own() {
+      return at([ownUrl]);
+    },
+    port: first.listener.port,
+    pin: tls.pin,
+    setTokens({ newest, older }) {
+      const olderTokens = older.filter((each) => each !== "" && each !== newest).slice(0, MOST_OLDER_TOKENS);
+      writeEmbeddedRegistryKeys(state, { tlsSeed: keys.tlsSeed, token: newest, olderTokens });
+      access.replace({ newest, older: olderTokens });
+      token = newest;
+    },
+    statistics: service.statistics,
+    backUp: service.backUp,
     addressAt(endpoints) {
       const reachable = listeners.flatMap((each) =>
         isUnspecified(each.endpoint)

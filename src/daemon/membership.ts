@@ -3,10 +3,10 @@
  * begun, so that a start after a crash goes on with it, and what is on disk once it is a member.
  */
 
+import { isDeepStrictEqual } from "node:util";
 import { equalBytes } from "../base/bytes.ts";
 import { systemClock } from "../base/clock.ts";
 import { isMinitailError, MinitailError } from "../base/errors.ts";
-import type { Endpoint } from "../base/ip.ts";
 import type { Log } from "../base/log.ts";
 import { systemRandom } from "../crypto/random.ts";
 import { withRetry } from "../registry/backoff.ts";
@@ -28,12 +28,15 @@ import {
 import { forgetIntent, type Intent, settleIntent } from "./intent.ts";
 import { NodeKey } from "./node-key.ts";
 import type { UpOptions } from "./options.ts";
-import { forgetRegistries, readRegistries, writeRegistries } from "./registries-file.ts";
-import { openRegistryAt, type RegistryAddress } from "./registry-connection.ts";
+import { forgetRegistries, hasRegistries, readRegistries, writeRegistries } from "./registries-file.ts";
+import { registryAddressOf, requireUsable } from "./registry-choice.ts";
+import type { RegistryAddress } from "./registry-connection.ts";
+import { RegistryHome } from "./registry-home.ts";
 import type { Settings } from "./settings.ts";
 import type { StateDirectory } from "./state-directory.ts";
 import type { Tailnet } from "./tailnet.ts";
 import type { TailnetContext } from "./tailnet-context.ts";
+import { tailnetKeys } from "./tailnet-keys.ts";
 import { createTailnet, joinBySecret, joinTailnet, openTailnet, tailnetIdOfSecret } from "./tailnet-start.ts";
 import { loadMembership, loadOrCreateIdentity } from "./tailnet-store.ts";
 
@@ -44,11 +47,11 @@ const SAID_AFTER_MS = 1000;
 export interface Membership {
   readonly tailnet: Tailnet;
   readonly registry: Registry;
+  /** Where that is, and how it changes. */
+  readonly registryHome: RegistryHome;
   /** WireGuard's key pair of this machine. */
   readonly nodeKey: NodeKey;
   readonly embedded: EmbeddedRegistry | undefined;
-  /** Where newcomers find the registry; `endpoints` are addresses of this machine. */
-  registriesForNewcomers(endpoints: readonly Endpoint[]): readonly RegistryAddress[];
 }
 
 export interface MembershipOptions {
@@ -87,6 +90,22 @@ async function takeUpOptions({ state, options }: MembershipOptions, tailnetId: T
     if (registryUrl !== undefined) addresses = [secretRegistryAddress(registryUrl, token, keys)];
   }
   if (addresses && !readEmbeddedRegistryKeys(state)) writeRegistries(state, addresses);
+  if (registryUrl !== undefined && secret === undefined) await followGiven(state, registryUrl, token, tailnetId);
+}
+
+/** The registry is elsewhere, as a person says who knows: it is asked before it is believed. */
+async function followGiven(
+  state: StateDirectory,
+  url: string,
+  token: string | undefined,
+  tailnetId: TailnetId,
+): Promise<void> {
+  const own = readEmbeddedRegistryKeys(state);
+  const known = hasRegistries(state) ? readRegistries(state) : [];
+  const address = registryAddressOf(url, token, own ? [{ token: own.token, pin: pinOfTlsSeed(own.tlsSeed) }] : known);
+  if (isDeepStrictEqual(known, [address])) return;
+  await requireUsable(address, tailnetKeys(tailnetId).chain);
+  writeRegistries(state, [address]);
 }
 
 function refuseOtherTailnet(asked: TailnetId, known: TailnetId): void {
@@ -101,20 +120,19 @@ async function reopen(input: MembershipOptions): Promise<Membership> {
   requireFiles(state, ["identity", "chain"]);
   const keys = readEmbeddedRegistryKeys(state);
   const embedded = keys && (await startEmbeddedRegistry(state, settings.listen, keys, log));
-  let registry: Registry | undefined;
+  let home: RegistryHome | undefined;
   try {
-    const addresses = embedded ? [embedded.own] : readRegistries(state);
-    registry = openRegistryAt(addresses);
-    const tailnet = openTailnet(contextOf(input, registry, embedded !== undefined));
+    home = RegistryHome.reopen(state, embedded);
+    const tailnet = openTailnet(contextOf(input, home));
     if (!tailnet) {
       throw new MinitailError("state-damaged", `the state in ${state.path} is of a machine that is no member`, {
         hint: "put that folder back from a backup, or remove it and join again",
       });
     }
     forgetIntent(state);
-    return membershipOf(input, tailnet, registry, embedded, addresses);
+    return membershipOf(input, tailnet, home);
   } catch (error) {
-    registry?.close();
+    home?.close();
     await embedded?.stop();
     throw error;
   }
@@ -173,7 +191,7 @@ async function joinBySharedSecret(
       throw asWrongSecret(error, intent.token);
     });
   }
-  const embedded = await serveHere(input, { tlsSeed: keys.tlsSeed, token: keys.registryToken });
+  const embedded = await serveHere(input, { tlsSeed: keys.tlsSeed, token: keys.registryToken, olderTokens: [] });
   return enter(input, [embedded.own], embedded, join);
 }
 
@@ -220,14 +238,15 @@ async function enter(
   join: (context: TailnetContext) => Promise<Tailnet>,
 ): Promise<Membership> {
   const { state, signal } = input;
-  const registry = openRegistryAt(addresses);
+  const home = new RegistryHome(state, embedded, embedded ? undefined : addresses);
   // What is under way ends at once.
-  const giveUp = () => registry.close();
+  const giveUp = () => home.close();
   signal.addEventListener("abort", giveUp);
   if (signal.aborted) giveUp();
-  const slow = setTimeout(() => input.onWaiting(`waiting for the registry ${registry.url} to answer`), SAID_AFTER_MS);
+  const { url } = home.client;
+  const slow = setTimeout(() => input.onWaiting(`waiting for the registry ${url} to answer`), SAID_AFTER_MS);
   try {
-    const tailnet = await withRetry(() => join(contextOf(input, registry, embedded !== undefined)), {
+    const tailnet = await withRetry(() => join(contextOf(input, home)), {
       signal,
       onWaiting: (error, delayMs) => {
         clearTimeout(slow);
@@ -235,9 +254,9 @@ async function enter(
       },
     });
     forgetIntent(state);
-    return membershipOf(input, tailnet, registry, embedded, addresses);
+    return membershipOf(input, tailnet, home);
   } catch (error) {
-    registry.close();
+    home.close();
     await embedded?.stop();
     throw error;
   } finally {
@@ -246,26 +265,31 @@ async function enter(
   }
 }
 
-function membershipOf(
-  { state }: MembershipOptions,
-  tailnet: Tailnet,
-  registry: Registry,
-  embedded: EmbeddedRegistry | undefined,
-  addresses: readonly RegistryAddress[],
-): Membership {
+function membershipOf({ state }: MembershipOptions, tailnet: Tailnet, registryHome: RegistryHome): Membership {
   return {
     tailnet,
-    registry,
+    registry: registryHome.client,
+    registryHome,
     nodeKey: NodeKey.load(storeOf(state), loadOrCreateIdentity(storeOf(state), systemRandom), systemClock.nowMs()),
-    embedded,
-    registriesForNewcomers: (endpoints) => (embedded ? [embedded.addressAt(endpoints)] : addresses),
+    embedded: registryHome.embedded,
   };
 }
 
-function contextOf({ state, log }: MembershipOptions, registry: Registry, servesRegistry: boolean): TailnetContext {
+function contextOf({ state, log }: MembershipOptions, home: RegistryHome): TailnetContext {
   const store = storeOf(state);
   const identity = loadOrCreateIdentity(store, systemRandom);
-  return { registry, store, identity, clock: systemClock, random: systemRandom, log, servesRegistry };
+  return {
+    registry: home.client,
+    store,
+    identity,
+    clock: systemClock,
+    random: systemRandom,
+    log,
+    get servesRegistry() {
+      return home.servesOwn;
+    },
+    followMove: (places) => home.followMove(places),
+  };
 }
 
 function storeOf(state: StateDirectory) {

@@ -18,6 +18,11 @@ export function forgetRegistries(state: StateDirectory): void {
   state.remove(REGISTRIES_FILE);
 }
 
+/** False on a machine that follows the registry which it serves itself. */
+export function hasRegistries(state: StateDirectory): boolean {
+  return state.read(REGISTRIES_FILE) !== undefined;
+}
+
 /** At least one URL. Throws `state-damaged`. */
 export function readRegistries(state: StateDirectory): readonly RegistryAddress[] {
   const stored = state.readJson(REGISTRIES_FILE);

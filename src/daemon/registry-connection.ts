@@ -1,9 +1,8 @@
 /** Where a registry is, as join keys name it and the state directory keeps it, and the client for it. */
 
-import { FirstReachableRegistry } from "../registry/first-reachable.ts";
+import { FirstReachableRegistry, type RegistryCandidate } from "../registry/first-reachable.ts";
 import { openRegistry } from "../registry/open.ts";
 import type { Pin } from "../registry/pin.ts";
-import type { Registry } from "../registry/registry.ts";
 import { parseRegistryUrl } from "../registry/url.ts";
 
 export interface RegistryAddress {
@@ -17,13 +16,16 @@ export interface RegistryAddress {
 const REQUEST_TIMEOUT_MS = 10_000;
 
 /** The registry, at whichever of its addresses answers. Connects when first used. Throws `usage` for what is no URL. */
-export function openRegistryAt(addresses: readonly RegistryAddress[]): Registry {
-  const candidates = addresses.flatMap(({ urls, token, pin }) =>
+export function openRegistryAt(addresses: readonly RegistryAddress[]): FirstReachableRegistry {
+  return new FirstReachableRegistry(candidatesOf(addresses));
+}
+
+/** Each URL of each address. Throws `usage` for what is no URL. */
+export function candidatesOf(addresses: readonly RegistryAddress[]): RegistryCandidate[] {
+  return addresses.flatMap(({ urls, token, pin }) =>
     urls.map((url) => ({
       url: parseRegistryUrl(url).display,
       open: () => openRegistry(url, { token, pin, requestTimeoutMs: REQUEST_TIMEOUT_MS }),
     })),
   );
-  const [only] = candidates;
-  return candidates.length === 1 ? only!.open() : new FirstReachableRegistry(candidates);
 }

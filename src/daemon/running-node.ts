@@ -19,6 +19,7 @@ import type { EchoClient } from "./echo.ts";
 import type { Membership } from "./membership.ts";
 import type { Mesh, MeshPeer } from "./mesh.ts";
 import { NodeKeyRotation } from "./node-key-rotation.ts";
+import { servingCapability } from "./registry-serving.ts";
 import type { Settings } from "./settings.ts";
 import { formatTime, pathStatus } from "./status.ts";
 import type { Tunnel } from "./tunnel.ts";
@@ -72,7 +73,7 @@ export class RunningNode {
       endpoints: this.endpoints,
       homeRelay: undefined,
       routes: [],
-      capabilities: [],
+      capabilities: membership.embedded ? [servingCapability(membership.embedded)] : [],
     });
   }
 
@@ -110,8 +111,8 @@ export class RunningNode {
       reusable,
       expiresAtMs: Date.now() + expiresInMs,
       terms: { user, tags, ephemeral, memberUntilMs: 0 },
-      registries: membership
-        .registriesForNewcomers(reachableAt)
+      registries: membership.registryHome
+        .addressesFor(reachableAt)
         .map(({ urls, token, pin }) => ({ urls, token: token ?? "", pin })),
     });
     return { id: created.id, key: created.key, expiresAt: formatTime(created.expiresAtMs) };

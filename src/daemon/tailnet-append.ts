@@ -21,7 +21,7 @@ export type Propose = (chain: Chain | undefined) => Proposal | undefined;
 /** Resolves once `propose` has nothing more to say. Throws what it throws, what the registry throws, and `timeout`. */
 export async function appendToChain(
   list: ChainList,
-  context: Pick<TailnetContext, "clock" | "random">,
+  context: Pick<TailnetContext, "clock" | "random" | "followMove">,
   propose: Propose,
 ): Promise<void> {
   const { clock, random } = context;
@@ -29,6 +29,11 @@ export async function appendToChain(
   for (let lost = 0; ; lost++) {
     if (lost > 0) await delay(clock, randomFraction(random) * Math.min(WAIT_STEP_MS * lost, LONGEST_WAIT_MS));
     await list.read();
+    // What is appended where the registry was would be read by nobody.
+    while (context.followMove?.(list.chain?.state.registries ?? [])) {
+      list.beginAnew();
+      await list.read();
+    }
     refuseLaterVersion(list);
     const proposal = propose(list.chain);
     if (!proposal) return;

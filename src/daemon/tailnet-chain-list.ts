@@ -57,6 +57,7 @@ export class ChainList {
   readonly #inList = new Set<number>();
   #reading: Promise<unknown> = Promise.resolve();
   #wasReplaced = false;
+  #isNew = false;
 
   constructor(options: ChainListOptions) {
     this.#options = options;
@@ -84,6 +85,19 @@ export class ChainList {
     const reading = this.#reading.then(() => this.#readOn());
     this.#reading = reading.catch(() => {});
     return reading;
+  }
+
+  /** The registry is another one from here on: its list is read from the start, and may lack everything. */
+  beginAnew(): void {
+    this.#isNew = true;
+    this.#reading = this.#reading.then(() => this.#forgetList());
+  }
+
+  /** True once after `beginAnew`: what the list lacks was never in it. */
+  takeIsNew(): boolean {
+    const isNew = this.#isNew;
+    this.#isNew = false;
+    return isNew;
   }
 
   /** Appends to the list; whether it counts is what a read says. */
@@ -155,7 +169,11 @@ export class ChainList {
   }
 
   #startOver(): void {
-    this.#wasReplaced = true;
+    if (!this.#isNew) this.#wasReplaced = true;
+    this.#forgetList();
+  }
+
+  #forgetList(): void {
     this.#position = 0;
     this.#lastEntry = undefined;
     this.#inList.clear();

@@ -5,6 +5,7 @@ import type { Log } from "../base/log.ts";
 import type { RandomSource } from "../crypto/random.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { MachineIdentity } from "../trust/identity.ts";
+import type { RegistryPlace } from "../trust/registry-place.ts";
 import type { TailnetStore } from "./tailnet-store.ts";
 
 export interface TailnetContext {
@@ -16,6 +17,8 @@ export interface TailnetContext {
   readonly log: Log;
   /** The registry is this machine's own: it is the first to come to it, and need not wait for others to fill it again. */
   readonly servesRegistry?: boolean;
+  /** Follows the registry where the chain says that it moved; true if `registry` is another one since, to be read anew. */
+  followMove?(places: readonly RegistryPlace[]): boolean;
 }
 
 /** Resolves after `delayMs`. */

@@ -1,6 +1,7 @@
 /**
  * One registry that can be reached at several addresses: followed at the first that answers, and at another when that
- * one falls silent. A machine has several addresses, moves between networks, and not all reach it by the same.
+ * one falls silent. A machine has several addresses, moves between networks, and not all reach it by the same. The
+ * addresses may change while it is followed: the registry moves, its token is changed, another way to it is learnt.
  */
 
 import { isMinitailError, MinitailError } from "../base/errors.ts";
@@ -24,7 +25,7 @@ interface Choice {
 }
 
 export class FirstReachableRegistry extends CommandVerbs {
-  readonly #candidates: readonly RegistryCandidate[];
+  #candidates: readonly RegistryCandidate[];
   readonly #closing = new AbortController();
   readonly #open = new Set<Registry>();
   #choice: Choice | undefined;
@@ -49,6 +50,22 @@ export class FirstReachableRegistry extends CommandVerbs {
     let count = this.#commandsSentBefore;
     for (const registry of this.#open) count += registry.commandsSent;
     return count;
+  }
+
+  /** Follows these from now on, at least one: what is under way with the one before ends as if it had fallen silent. */
+  replace(candidates: readonly RegistryCandidate[]): void {
+    this.#candidates = candidates;
+    this.#url = candidates[0]!.url;
+    this.#race = undefined;
+    const choice = this.#choice;
+    this.#choice = undefined;
+    for (const registry of this.#open) this.#drop(registry);
+    choice?.givenUp.abort(replaced());
+  }
+
+  /** Looks among these when the one that is followed falls silent; it is followed on until then. */
+  offer(candidates: readonly RegistryCandidate[]): void {
+    this.#candidates = candidates;
   }
 
   protected async send(command: Command): Promise<Reply> {
@@ -107,12 +124,13 @@ export class FirstReachableRegistry extends CommandVerbs {
     } catch (error) {
       if (!isElsewhere(error) || this.#closing.signal.aborted) throw error;
       this.#giveUp(choice, error);
+      if (this.#choice === choice) throw error;
       return await action((await this.#choose()).registry);
     }
   }
 
   #giveUp(choice: Choice, reason: unknown): void {
-    if (this.#choice !== choice || !isElsewhere(reason)) return;
+    if (this.#choice !== choice || this.#candidates.length === 1 || !isElsewhere(reason)) return;
     this.#choice = undefined;
     this.#drop(choice.registry);
     choice.givenUp.abort(reason);
@@ -120,20 +138,27 @@ export class FirstReachableRegistry extends CommandVerbs {
 
   async #choose(): Promise<Choice> {
     if (this.#choice) return this.#choice;
-    this.#race ??= this.#raceAll().finally(() => {
-      this.#race = undefined;
-    });
-    return await this.#race;
+    this.#race ??= this.#raceAll();
+    const race = this.#race;
+    try {
+      return await race;
+    } finally {
+      if (this.#race === race) this.#race = undefined;
+    }
   }
 
   /** The first candidate that answers. Throws as `worstOf`. */
   async #raceAll(): Promise<Choice> {
     if (this.#closing.signal.aborted) throw closed();
-    const opened = this.#candidates.map((candidate) => candidate.open());
+    const candidates = this.#candidates;
+    const opened = candidates.map((candidate) => candidate.open());
     for (const registry of opened) this.#open.add(registry);
     try {
-      const registry = await Promise.any(opened.map((each) => each.ping().then(() => each)));
+      // Where there is no choice, nobody is asked for it: a command less.
+      const registry =
+        opened.length === 1 ? opened[0]! : await Promise.any(opened.map((each) => each.ping().then(() => each)));
       if (this.#closing.signal.aborted) throw closed();
+      if (!opened.some((each) => this.#open.has(each))) throw replaced();
       for (const other of opened) if (other !== registry) this.#drop(other);
       this.#url = registry.url;
       this.#choice = { registry, givenUp: new AbortController() };
@@ -160,6 +185,11 @@ function isElsewhere(error: unknown): boolean {
 function worstOf(errors: readonly unknown[]): unknown {
   const refusal = errors.find((error) => !isElsewhere(error));
   return refusal ?? errors.find((error) => isMinitailError(error, "registry-unreachable")) ?? errors[0];
+}
+
+/** The next try asks those that took their place. */
+function replaced(): MinitailError {
+  return new MinitailError("registry-unreachable", "the registry is elsewhere now");
 }
 
 function closed(): MinitailError {

@@ -8,7 +8,7 @@
  */
 
 import { Database, type SQLQueryBindings } from "bun:sqlite";
-import { closeSync, openSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, readSync, renameSync, rmSync } from "node:fs";
 import { errorMessage, MinitailError } from "../../base/errors.ts";
 import { errorCodeOf } from "../registry-errors.ts";
 import { limitExceeded, outOfMemory, wrongType } from "./redis-error.ts";
@@ -41,6 +41,10 @@ export interface KeyspaceLimits {
 
 /** Keys that anybody may make, as far as there is room for them. */
 const ASK_PREFIX = "ask:";
+
+/** "mtrg": whose database this is, at a fixed place in the file (sqlite.org/fileformat.html section 1.3). */
+const APPLICATION_ID = 0x6d747267;
+const APPLICATION_ID_OFFSET = 68;
 
 const SCHEMA_VERSION = 2;
 const PAGE_BYTES = 4096;
@@ -77,6 +81,7 @@ const SCHEMA = `
     sequence INTEGER NOT NULL,
     fields TEXT NOT NULL,
     PRIMARY KEY (keyId, ms, sequence)) STRICT;
+  PRAGMA application_id = ${APPLICATION_ID};
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
 
@@ -91,6 +96,7 @@ const UPGRADE_FROM_1 = `
     (SELECT count(*), total(length(field) + length(value)) FROM hashFields WHERE keyId = id) WHERE type = 'hash';
   UPDATE keys SET (items, length) =
     (SELECT count(*), total(length(fields)) FROM streamEntries WHERE keyId = id) WHERE type = 'stream';
+  PRAGMA application_id = ${APPLICATION_ID};
   PRAGMA user_version = 2;
 `;
 
@@ -200,13 +206,43 @@ export class Keyspace {
     return this.row<{ page_count: number }>("PRAGMA page_count")!.page_count * PAGE_BYTES;
   }
 
-  /** Everything as it is now, as the bytes of a database file: a consistent copy while others write. */
-  snapshot(): Uint8Array {
-    return this.#database.serialize();
+  /**
+   * Writes everything as it is now into a database file, mode 0600, which is there whole or not at all; a file of that
+   * name is replaced. Acknowledged writes are in it. Throws `state-unwritable`.
+   */
+  backUp(file: string): void {
+    const temporary = `${file}.new`;
+    try {
+      rmSync(temporary, { force: true });
+      closeSync(openSync(temporary, "wx", 0o600));
+      this.#database.query("VACUUM INTO ?").run(temporary);
+      const fd = openSync(temporary, "r+");
+      fsyncSync(fd);
+      closeSync(fd);
+      renameSync(temporary, file);
+    } catch (error) {
+      rmSync(temporary, { force: true });
+      throw new MinitailError("state-unwritable", `cannot write the backup ${file}: ${errorMessage(error)}`, {
+        hint: "make room on the disk, or write it elsewhere",
+        cause: error,
+      });
+    }
   }
 
   close(): void {
     this.#database.close();
+  }
+}
+
+/** True for a file that holds a registry's data, as a backup does. */
+export function isRegistryData(file: string): boolean {
+  const fd = openSync(file, "r");
+  try {
+    const header = Buffer.alloc(APPLICATION_ID_OFFSET + 4);
+    const lengthBytes = readSync(fd, header, 0, header.length, 0);
+    return lengthBytes === header.length && header.readUInt32BE(APPLICATION_ID_OFFSET) === APPLICATION_ID;
+  } finally {
+    closeSync(fd);
   }
 }
 

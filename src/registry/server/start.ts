@@ -29,8 +29,8 @@ export interface RegistryServiceOptions {
 export interface RegistryService {
   readonly route: Route;
   statistics(): RegistryStatistics;
-  /** Everything stored, as the bytes of a database file. Writes that were acknowledged before are in it. */
-  snapshot(): Uint8Array;
+  /** See `Keyspace.backUp`. */
+  backUp(file: string): void;
   /** Ends subscriptions and closes the data; stop the listener first. */
   close(): void;
 }
@@ -54,7 +54,7 @@ export function openRegistryService(options: RegistryServiceOptions): RegistrySe
       keys: keyspace.count(),
       dataBytes: keyspace.dataBytes(),
     }),
-    snapshot: () => keyspace.snapshot(),
+    backUp: (file) => keyspace.backUp(file),
     close() {
       channels.close();
       keyspace.close();
@@ -78,7 +78,6 @@ export interface RegistryServer {
   readonly pin: Pin | undefined;
   readonly access: TokenAccess;
   statistics(): RegistryStatistics;
-  snapshot(): Uint8Array;
   /** The URL by another name or address of this machine (`[...]` around IPv6). */
   urlAt(host: string): string;
   stop(): Promise<void>;
@@ -107,7 +106,6 @@ export async function startRegistryServer(options: RegistryServerOptions): Promi
       pin: identity?.pin,
       access,
       statistics: service.statistics,
-      snapshot: service.snapshot,
       urlAt,
       async stop() {
         await listener.stop();
