@@ -11,7 +11,6 @@ import {
   getSocketName,
   IPPROTO_UDP,
   MessageReceiver,
-  monotonicMs,
   POLLIN,
   PollSet,
   SystemError,
@@ -88,7 +87,7 @@ export class FastReceive implements ReceiveDevice, ReceiveEvents {
         if (!this.#handleCommands()) break;
       }
       if (this.#wireFd >= 0 && this.#poll.revents(this.#wireIndex) !== 0) this.takeMessages();
-      urgency?.noteTurn(monotonicMs());
+      urgency?.noteTurn();
     }
     this.#closeWire();
   }

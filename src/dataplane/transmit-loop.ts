@@ -4,7 +4,6 @@ import {
   allocateStable,
   boottimeMs,
   drainEventFd,
-  monotonicMs,
   POLLERR,
   POLLHUP,
   POLLIN,
@@ -67,7 +66,7 @@ export async function runTransmitLoop(way: TransmitWay, options: TransmitLoopOpt
       report({ type: "device-gone" });
       break;
     }
-    urgency?.noteTurn(monotonicMs());
+    urgency?.noteTurn();
   }
   await way.setWire(-1);
 }

@@ -6,8 +6,8 @@
 
 import { runBeforeOthers, SystemError, shareProcessors, threadTimeMs } from "bun-ffi-tun";
 
-/** Long beside a turn, short beside what a person notices. */
-const WINDOW_MS = 10;
+/** Turns between two looks at the clocks, which a single packet should not pay for. A turn lasts 2 ms at most. */
+const TURNS_A_LOOK = 8;
 
 /** Of a processor. */
 const MOST_TAKEN = 0.9;
@@ -19,33 +19,39 @@ export interface Scheduling {
   shareProcessors(): void;
   /** Of a processor, used by this thread. */
   threadTimeMs(): number;
+  monotonicMs(): number;
 }
 
-const SCHEDULING: Scheduling = { runBeforeOthers, shareProcessors, threadTimeMs };
+const SCHEDULING: Scheduling = { runBeforeOthers, shareProcessors, threadTimeMs, monotonicMs };
 
 /** Of the thread that makes it. */
 export class Urgency {
   readonly #scheduling: Scheduling;
   #isPermitted = true;
   #isUrgent = false;
-  #windowStartMs = Number.NEGATIVE_INFINITY;
-  #usedBeforeMs = 0;
+  #turns = 0;
+  #lookedAtMs: number;
+  #usedBeforeMs: number;
 
   constructor(scheduling = SCHEDULING) {
     this.#scheduling = scheduling;
+    this.#lookedAtMs = scheduling.monotonicMs();
+    this.#usedBeforeMs = scheduling.threadTimeMs();
+    this.#change(true);
   }
 
   get isUrgent(): boolean {
     return this.#isUrgent;
   }
 
-  /** After each turn of work; `nowMs` of any clock that goes on. */
-  noteTurn(nowMs: number): void {
-    const windowMs = nowMs - this.#windowStartMs;
-    if (windowMs < WINDOW_MS || !this.#isPermitted) return;
+  /** After each turn of work. */
+  noteTurn(): void {
+    this.#turns += 1;
+    if (this.#turns % TURNS_A_LOOK !== 0 || !this.#isPermitted) return;
+    const nowMs = this.#scheduling.monotonicMs();
     const usedMs = this.#scheduling.threadTimeMs();
-    const mayBeUrgent = usedMs - this.#usedBeforeMs < windowMs * MOST_TAKEN;
-    this.#windowStartMs = nowMs;
+    const mayBeUrgent = usedMs - this.#usedBeforeMs < (nowMs - this.#lookedAtMs) * MOST_TAKEN;
+    this.#lookedAtMs = nowMs;
     this.#usedBeforeMs = usedMs;
     if (mayBeUrgent !== this.#isUrgent) this.#change(mayBeUrgent);
   }
