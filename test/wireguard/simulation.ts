@@ -3,7 +3,7 @@
  * is told. Events happen in the order of time, and the same seed brings the same run.
  */
 
-import { type Endpoint, formatEndpoint } from "../../src/base/ip.ts";
+import { type Endpoint, formatEndpoint, ipv4FromNumber } from "../../src/base/ip.ts";
 import { clampX25519PrivateKey, x25519PublicKey } from "../../src/crypto/x25519.ts";
 import { MESSAGE_TRANSPORT } from "../../src/wire/wireguard.ts";
 import type { Action } from "../../src/wireguard/action.ts";
@@ -56,6 +56,9 @@ interface ScheduledEvent {
   readonly run: () => void;
 }
 
+/** 192.0.2.0 */
+const FIRST_ADDRESS = 0xc0000200;
+
 /** When simulations begin. Unix time and the monotonic clock have nothing in common. */
 const START_MS = 1_000_000.5;
 const UNIX_START_MS = 1_700_000_000_000;
@@ -78,7 +81,8 @@ export class Simulation {
 
   addHost(limits: Partial<Limits> = {}, makePlane?: MakePlane): Host {
     const number = this.hosts.length + 1;
-    const host = new Host(this, Uint8Array.of(192, 0, 2, number), limits, makePlane);
+    const address = ipv4FromNumber(FIRST_ADDRESS + number);
+    const host = new Host(this, address, limits, makePlane);
     this.hosts.push(host);
     this.place(host, host.endpoint);
     return host;
