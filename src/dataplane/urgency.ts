@@ -4,7 +4,7 @@
  * with others instead: what floods the tunnel must not stop the machine, nor the handshakes on the main thread.
  */
 
-import { runBeforeOthers, SystemError, shareProcessors, threadTimeMs } from "bun-ffi-tun";
+import { monotonicMs, runBeforeOthers, SystemError, shareProcessors, threadTimeMs } from "bun-ffi-tun";
 
 /** Turns between two looks at the clocks, which a single packet should not pay for. A turn lasts 2 ms at most. */
 const TURNS_A_LOOK = 8;
