@@ -36,6 +36,8 @@ export const IP_TOS = 1;
 export const IP_PKTINFO = 8;
 export const IP_MTU_DISCOVER = 10;
 export const IP_RECVERR = 11;
+/** Of a connected socket: the MTU of its path, as far as the kernel knows it. */
+export const IP_MTU = 14;
 /** Values of IP_MTU_DISCOVER and IPV6_MTU_DISCOVER. */
 export const IP_PMTUDISC_DONT = 0;
 export const IP_PMTUDISC_DO = 2;
@@ -43,6 +45,8 @@ export const IP_PMTUDISC_PROBE = 3;
 
 export const IPPROTO_IPV6 = 41;
 export const IPV6_MTU_DISCOVER = 23;
+/** As IP_MTU. */
+export const IPV6_MTU = 24;
 export const IPV6_V6ONLY = 26;
 /** Asks for IPV6_PKTINFO with each datagram. */
 export const IPV6_RECVPKTINFO = 49;

@@ -22,8 +22,8 @@ import { RunningNode } from "./running-node.ts";
 import { type Settings, settleSettings } from "./settings.ts";
 import { JOURNAL_FILE, StateDirectory } from "./state-directory.ts";
 import { makeStatus } from "./status.ts";
-import { openTunnelDevice, type TunnelDevice } from "./tunnel-device.ts";
 import { Tunnel, type TunnelEvent } from "./tunnel.ts";
+import { openTunnelDevice, type TunnelDevice } from "./tunnel-device.ts";
 import { openUdpWire, type UdpWire } from "./udp-wire.ts";
 import { serveWgSocket } from "./wg-socket.ts";
 
@@ -113,7 +113,7 @@ export class Daemon {
     this.#cleanUps.push(() => closeFd(monitorFd));
     const wire = openUdpWire(settings.port, 0);
     this.#cleanUps.push(() => wire.close());
-    const starting = this.#startTunnel(device, monitorFd, settings);
+    const starting = this.#startTunnel(device, monitorFd, wire, settings);
     // Where the membership fails first, the workers are still waited for and ended: descriptors closed before that
     // would be other files by the time that a worker reads them.
     this.#cleanUps.push(() =>
@@ -148,10 +148,11 @@ export class Daemon {
     return journal;
   }
 
-  async #startTunnel(device: TunnelDevice, monitorFd: number, settings: Settings): Promise<Tunnel> {
+  async #startTunnel(device: TunnelDevice, monitorFd: number, wire: UdpWire, settings: Settings): Promise<Tunnel> {
     return await Tunnel.start({
       ...device,
       deviceFd: device.fd,
+      pathMtuTo: wire.pathMtuTo,
       monitorFd,
       mtuBytes: settings.mtuBytes,
       log: this.#log,

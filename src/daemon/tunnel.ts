@@ -21,6 +21,7 @@ import type { DropReason } from "../wireguard/counters.ts";
 import { Device } from "../wireguard/device.ts";
 import { EarlyInitiations } from "./early-initiations.ts";
 import { type OffloadOffFor, OffloadState } from "./offload-state.ts";
+import { PathMtus, type PathMtuTo } from "./path-mtus.ts";
 
 export interface TunnelOptions {
   /** See `DataPlaneOptions`. */
@@ -36,6 +37,8 @@ export interface TunnelOptions {
   readonly log?: Log;
   /** Where to send a handshake initiation: to the peer's endpoint, unless this knows better. */
   readonly chooseEndpoints?: ChooseEndpoints;
+  /** Default: every path takes every packet. */
+  readonly pathMtuTo?: PathMtuTo;
   readonly onEvent?: (event: TunnelEvent) => void;
 }
 
@@ -62,6 +65,7 @@ export class Tunnel {
   readonly #plane: DataPlane;
   readonly #early = new EarlyInitiations();
   readonly #offloads: OffloadState;
+  readonly #pathMtus: PathMtus;
   /** Of handshake messages, by slot. */
   readonly #handshakeBytes = new Map<number, HandshakeBytes>();
   #insidePrefixes: readonly IpPrefix[] = [];
@@ -73,6 +77,7 @@ export class Tunnel {
     this.#options = options;
     this.#log = options.log ?? silentLog;
     this.#plane = plane;
+    this.#pathMtus = new PathMtus(plane, options.pathMtuTo ?? (() => undefined));
     this.#offloads = new OffloadState(options.offloads ?? [], options.offloadsOff ?? []);
     this.#device = new Device({
       random: systemRandom,
@@ -210,6 +215,12 @@ export class Tunnel {
         break;
       }
       case "path-narrow":
+        this.#measurePath(event.slot);
+        break;
+      case "network-changed":
+        for (const slot of this.#pathMtus.measureNarrow()) this.#offloads.forget(slot);
+        this.#options.onEvent?.(event);
+        break;
       case "ready":
       case "wire-taken":
         break;
@@ -269,11 +280,13 @@ export class Tunnel {
       case "remove-peer":
         plane.removePeer(action.slot);
         this.#handshakeBytes.delete(action.slot);
+        this.#pathMtus.forget(action.slot);
         this.#offloads.forget(action.slot);
         break;
       case "set-endpoint":
         this.#offloads.forget(action.slot);
         plane.setEndpoint(action.slot, action.endpoint);
+        this.#measurePath(action.slot);
         break;
       case "set-allowed-ip":
         plane.setAllowedIp(action.prefix, action.slot);
@@ -283,6 +296,7 @@ export class Tunnel {
         break;
       case "use-session":
         plane.useSession(action.slot, action.localIndex);
+        if (action.localIndex !== undefined) this.#measurePath(action.slot);
         break;
       case "remove-session":
         plane.removeSession(action.localIndex);
@@ -294,6 +308,11 @@ export class Tunnel {
         plane.dropQueue(action.slot);
         break;
     }
+  }
+
+  /** What the kernel knows of the path to the peer. Where that is new, what was refused on the way is tried again. */
+  #measurePath(slot: number): void {
+    if (this.#pathMtus.measure(slot)) this.#offloads.forget(slot);
   }
 
   #send(action: SendAction, nowMs: number): void {

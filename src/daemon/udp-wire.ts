@@ -3,8 +3,14 @@
 import {
   bindSocket,
   closeFd,
+  connectSocket,
   createUdpSocket,
   getSocketName,
+  getSocketOption,
+  IP_MTU,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPV6_MTU,
   SO_MARK,
   SO_RCVBUFFORCE,
   SO_SNDBUFFORCE,
@@ -13,6 +19,7 @@ import {
   setSocketOption,
 } from "bun-ffi-tun";
 import { MinitailError } from "../base/errors.ts";
+import { type Endpoint, isIpv4 } from "../base/ip.ts";
 
 /** As wireguard-go: fewer drops at the same rate. */
 const SOCKET_BUFFER_BYTES = 7 * 1024 * 1024;
@@ -22,6 +29,8 @@ export interface UdpWire {
   readonly port: number;
   /** The mark of packets that leave, for the kernel's routing rules; 0 takes it away. */
   setMark(mark: number): void;
+  /** The MTU of the path to `endpoint` as far as the kernel knows it; `undefined` where there is no path. */
+  pathMtuTo(endpoint: Endpoint): number | undefined;
   close(): void;
 }
 
@@ -41,7 +50,29 @@ export function openUdpWire(port: number, mark: number): UdpWire {
   }
   const setMark = (value: number) => setSocketOption(fd, SOL_SOCKET, SO_MARK, value);
   if (mark !== 0) setMark(mark);
-  return { fd, port: getSocketName(fd)?.port ?? port, setMark, close: () => closeFd(fd) };
+  return {
+    fd,
+    port: getSocketName(fd)?.port ?? port,
+    setMark,
+    pathMtuTo: (endpoint) => pathMtuTo(endpoint, getSocketOption(fd, SOL_SOCKET, SO_MARK)),
+    close: () => closeFd(fd),
+  };
+}
+
+/** A connected socket knows; the wire itself, which sends to many, does not. */
+function pathMtuTo(endpoint: Endpoint, mark: number): number | undefined {
+  const hasIpv4 = isIpv4(endpoint.address);
+  const fd = createUdpSocket({ family: hasIpv4 ? 4 : 6 });
+  try {
+    if (mark !== 0) setSocketOption(fd, SOL_SOCKET, SO_MARK, mark);
+    connectSocket(fd, endpoint);
+    return hasIpv4 ? getSocketOption(fd, IPPROTO_IP, IP_MTU) : getSocketOption(fd, IPPROTO_IPV6, IPV6_MTU);
+  } catch (error) {
+    if (error instanceof SystemError) return undefined;
+    throw error;
+  } finally {
+    closeFd(fd);
+  }
 }
 
 function bindBothFamilies(port: number): number {

@@ -65,6 +65,7 @@ export class WireguardInterface implements UapiDevice {
     this.#tunnel = await Tunnel.start({
       ...this.#device,
       deviceFd: this.#device.fd,
+      pathMtuTo: (endpoint) => this.#wire?.pathMtuTo(endpoint),
       monitorFd: this.#monitorFd,
       mtuBytes: linkState(this.name)?.mtuBytes ?? DEFAULT_MTU_BYTES,
       log: this.#options.log,

@@ -85,6 +85,10 @@ export class DataPlane {
     await Promise.all(taken);
   }
 
+  get mtuBytes(): number {
+    return this.#writer.mtuBytes;
+  }
+
   setMtu(mtuBytes: number): void {
     this.#writer.setMtu(mtuBytes);
   }
@@ -116,6 +120,18 @@ export class DataPlane {
 
   setEndpoint(slot: number, endpoint: Endpoint): void {
     this.#writer.setEndpoint(slot, endpoint);
+  }
+
+  endpoint(slot: number): Endpoint | undefined {
+    return this.#writer.endpoint(slot);
+  }
+
+  /**
+   * Packets to `slot` that are larger go in fragments, and who made them is told; 0 is for none. The wire tries anew
+   * what it can do in batches for this peer.
+   */
+  setPacketLimit(slot: number, limitBytes: number): void {
+    this.#writer.setPacketLimit(slot, limitBytes);
   }
 
   setAllowedIp(prefix: IpPrefix, slot: number | undefined): void {

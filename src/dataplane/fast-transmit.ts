@@ -3,7 +3,8 @@
  * handed to the kernel by one sendmsg. Packets that come one by one go out together as well.
  */
 
-import { allocateStable, boottimeMs, ERRNO, readFd } from "bun-ffi-tun";
+import { allocateStable, boottimeMs, ERRNO, readFd, writeFd } from "bun-ffi-tun";
+import { concatBytes } from "../base/bytes.ts";
 import type { SealRun, TransportCipherBatch } from "../crypto/transport-cipher-batch.ts";
 import { RUN_HEADER_BYTES, RUN_OVERHEAD_BYTES } from "../crypto/transport-cipher-batch.ts";
 import { createVirtioNetHeader, decodeVirtioNetHeader, VIRTIO_NET_HEADER_LENGTH_BYTES } from "../wire/virtio-net.ts";
@@ -51,6 +52,10 @@ export class FastTransmit implements TransmitWay, TransmitWire {
     const events = {
       handshakeWanted: (slot: number) => options.report({ type: "handshake-wanted", slot }),
       activity: (slot: number) => options.report({ type: "activity", slot }),
+      deliver: (packet: Uint8Array) => {
+        const written = concatBytes(new Uint8Array(VIRTIO_NET_HEADER_LENGTH_BYTES), packet);
+        writeFd(options.deviceFd, written, written.length);
+      },
     };
     this.transmitter = new Transmitter(options.tables, options.cipher, this, events, this.#scratch.bytes);
     this.#run = {
@@ -123,6 +128,7 @@ export class FastTransmit implements TransmitWay, TransmitWire {
       this.transmitter.keepStray(bytes, PACKET_OFFSET, segmenter.segmentLength(0), nowMs);
       return;
     }
+    this.transmitter.noteSize(slot, bytes, PACKET_OFFSET, segmenter.segmentLength(0), nowMs);
     const session = this.transmitter.sessionOf(slot, nowMs);
     if (session && count > 1) {
       this.#sendSegments(slot, session, count, nowMs);

@@ -89,6 +89,8 @@ export const PeerWord = {
   filter: 5,
   /** 1 while the main thread watches the activity of this peer by itself. Workers set it, see `activity`. */
   watched: 6,
+  /** Largest packet that goes to this peer as one datagram, bytes; 0 for all that the device makes. */
+  packetLimitBytes: 7,
 } as const;
 
 /** Peer row, first line: the endpoint's address, 4 or 16 bytes in network order. */

@@ -3,7 +3,7 @@
  * socket over a duplicate of the wire's descriptor, whose reading side never runs in this thread.
  */
 
-import { allocateStable, boottimeMs, ERRNO, readFd } from "bun-ffi-tun";
+import { allocateStable, boottimeMs, ERRNO, readFd, writeFd } from "bun-ffi-tun";
 import { formatAddress } from "../base/ip.ts";
 import type { TransportCipher } from "../crypto/transport-cipher.ts";
 import { type AdoptedUdpSocket, adoptUdpSocket } from "./bun-udp.ts";
@@ -46,6 +46,7 @@ export class PlainTransmit implements TransmitWay, TransmitWire {
     const events = {
       handshakeWanted: (slot: number) => options.report({ type: "handshake-wanted", slot }),
       activity: (slot: number) => options.report({ type: "activity", slot }),
+      deliver: (packet: Uint8Array) => writeFd(options.deviceFd, packet, packet.length),
     };
     this.transmitter = new Transmitter(options.tables, options.cipher, this, events, this.#scratch.bytes);
   }

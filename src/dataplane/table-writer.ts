@@ -83,6 +83,10 @@ export class TableWriter {
     });
   }
 
+  get mtuBytes(): number {
+    return this.#tables.words[HeaderWord.mtuBytes]!;
+  }
+
   addPeer(slot: number): void {
     if (slot >= MAXIMUM_PEERS) throw new RangeError(`no row for peer ${slot}: the table has ${MAXIMUM_PEERS}`);
     const { numbers } = this.#tables;
@@ -101,6 +105,24 @@ export class TableWriter {
       words[word + PeerWord.endpointFamily] = isIpv4(endpoint.address) ? 4 : 6;
       words[word + PeerWord.endpointPort] = endpoint.port;
       bytes.set(endpoint.address, peerBytes(slot) + PEER_ENDPOINT_ADDRESS_OFFSET);
+    });
+  }
+
+  /** Where packets to `slot` go; `undefined` where that is not known. */
+  endpoint(slot: number): Endpoint | undefined {
+    const { words, bytes } = this.#tables;
+    const word = peerWords(slot);
+    const family = words[word + PeerWord.endpointFamily]!;
+    if (family === 0) return undefined;
+    const start = peerBytes(slot) + PEER_ENDPOINT_ADDRESS_OFFSET;
+    const address = new Uint8Array(bytes.slice(start, start + (family === 4 ? 4 : 16)));
+    return { address, port: words[word + PeerWord.endpointPort]! };
+  }
+
+  /** See `PeerWord.packetLimitBytes`. */
+  setPacketLimit(slot: number, limitBytes: number): void {
+    this.#writePeer(slot, (word) => {
+      this.#tables.words[word + PeerWord.packetLimitBytes] = limitBytes;
     });
   }
 

@@ -7,6 +7,7 @@
  */
 
 import type { TransportCipher } from "../crypto/transport-cipher.ts";
+import { encodePacketTooBig } from "../wire/icmp-too-big.ts";
 import { IPV4_DESTINATION_OFFSET, IPV6_DESTINATION_OFFSET, ipPacketLength, isIpv4Packet } from "../wire/ip.ts";
 import {
   MESSAGE_TRANSPORT,
@@ -38,6 +39,9 @@ const REJECT_AFTER_MESSAGES = Number.MAX_SAFE_INTEGER - 2 ** 13;
 /** A waiting packet asks for a handshake again after this, should the first request have come to nothing. */
 const ASK_AGAIN_MS = 250;
 
+/** Senders of packets that are too large for their path are told so no more often; their packets go all the same. */
+const TOO_BIG_INTERVAL_MS = 5;
+
 /** Takes messages for a peer. False where the message was not taken. */
 export interface TransmitWire {
   send(slot: number, buffer: Uint8Array, offset: number, lengthBytes: number): boolean;
@@ -46,6 +50,8 @@ export interface TransmitWire {
 export interface TransmitEvents {
   handshakeWanted(slot: number): void;
   activity(slot: number): void;
+  /** A packet for this machine itself. */
+  deliver(packet: Uint8Array): void;
 }
 
 export class Transmitter {
@@ -58,6 +64,7 @@ export class Transmitter {
   readonly #staging = new Staging();
   readonly #strays = new Strays();
   readonly #askedAtMs = new Map<number, number>();
+  #toldTooBigAtMs = Number.NEGATIVE_INFINITY;
   /** Holds a packet that is sealed later than it came. */
   readonly #scratch: Uint8Array;
 
@@ -89,8 +96,12 @@ export class Transmitter {
       return;
     }
     const slot = this.findPeer(buffer, offset);
-    if (slot < 0) this.keepStray(buffer, offset, packetBytes, nowMs);
-    else this.#sendOrStage(slot, buffer, offset, packetBytes, nowMs);
+    if (slot < 0) {
+      this.keepStray(buffer, offset, packetBytes, nowMs);
+      return;
+    }
+    this.noteSize(slot, buffer, offset, packetBytes, nowMs);
+    this.#sendOrStage(slot, buffer, offset, packetBytes, nowMs);
   }
 
   /** Keeps a packet that no peer is for, for a moment. */
@@ -120,6 +131,19 @@ export class Transmitter {
       : this.#allowedIps.lookup(buffer, offset + IPV6_DESTINATION_OFFSET, 16);
     if (slot < 0) this.#tables.count("txNoPeer");
     return slot;
+  }
+
+  /**
+   * Tells the sender of the packet at `offset`, or of one that is cut into packets of this length, where it is larger
+   * than its path takes as one datagram. It goes all the same: the network outside carries it in fragments.
+   */
+  noteSize(slot: number, buffer: Uint8Array, offset: number, packetBytes: number, nowMs: number): void {
+    const limitBytes = this.#tables.words[peerWords(slot) + PeerWord.packetLimitBytes]!;
+    if (limitBytes === 0 || packetBytes <= limitBytes || nowMs - this.#toldTooBigAtMs < TOO_BIG_INTERVAL_MS) return;
+    const answer = encodePacketTooBig(buffer, offset, packetBytes, limitBytes);
+    if (!answer) return;
+    this.#toldTooBigAtMs = nowMs;
+    this.#events.deliver(answer);
   }
 
   /**

@@ -113,7 +113,7 @@ function makeSealer(cipher: TransportCipherBatch): () => Uint8Array {
       return true;
     },
   };
-  const events = { handshakeWanted() {}, activity() {} };
+  const events = { handshakeWanted() {}, activity() {}, deliver() {} };
   const buffer = new Uint8Array(new ArrayBuffer(PACKET_BUFFER_LENGTH_BYTES));
   const scratch = new Uint8Array(new ArrayBuffer(PACKET_BUFFER_LENGTH_BYTES));
   const transmitter = new Transmitter(makeTables(), cipher, wire, events, scratch);

@@ -54,23 +54,31 @@ export interface EchoRequest {
 
 /** The whole IP packet of an echo request. */
 export function encodeEchoRequest(request: EchoRequest): Uint8Array {
-  const isIpv4 = request.source.length === 4;
+  const body = new Uint8Array(ICMP_HEADER_LENGTH_BYTES + request.dataBytes);
+  const view = new DataView(body.buffer);
+  body[0] = request.source.length === 4 ? ICMP_ECHO_REQUEST : ICMPV6_ECHO_REQUEST;
+  view.setUint16(4, request.identifier);
+  view.setUint16(6, request.sequence);
+  body.set(ECHO_MARK, ICMP_HEADER_LENGTH_BYTES);
+  body.set(request.token, ICMP_HEADER_LENGTH_BYTES + ECHO_MARK.length);
+  return icmpPacket(request.source, request.destination, body);
+}
+
+/** The IP packet around an ICMP message whose checksum is yet zero; addresses are both of 4 bytes, or both of 16. */
+export function icmpPacket(source: Uint8Array, destination: Uint8Array, message: Uint8Array): Uint8Array {
+  const isIpv4 = source.length === 4;
   const headerBytes = isIpv4 ? IPV4_HEADER_LENGTH_BYTES : IPV6_HEADER_LENGTH_BYTES;
-  const icmpBytes = ICMP_HEADER_LENGTH_BYTES + request.dataBytes;
+  const icmpBytes = message.length;
   const packet = new Uint8Array(headerBytes + icmpBytes);
   const view = new DataView(packet.buffer);
-  packet[headerBytes] = isIpv4 ? ICMP_ECHO_REQUEST : ICMPV6_ECHO_REQUEST;
-  view.setUint16(headerBytes + 4, request.identifier);
-  view.setUint16(headerBytes + 6, request.sequence);
-  packet.set(ECHO_MARK, headerBytes + ICMP_HEADER_LENGTH_BYTES);
-  packet.set(request.token, headerBytes + ICMP_HEADER_LENGTH_BYTES + ECHO_MARK.length);
+  packet.set(message, headerBytes);
   if (isIpv4) {
     packet[0] = 0x45;
     view.setUint16(2, packet.length);
     packet[8] = HOP_LIMIT;
     packet[IPV4_PROTOCOL_OFFSET] = PROTOCOL_ICMP;
-    packet.set(request.source, IPV4_SOURCE_OFFSET);
-    packet.set(request.destination, IPV4_DESTINATION_OFFSET);
+    packet.set(source, IPV4_SOURCE_OFFSET);
+    packet.set(destination, IPV4_DESTINATION_OFFSET);
     view.setUint16(10, internetChecksum(packet, 0, IPV4_HEADER_LENGTH_BYTES));
     view.setUint16(headerBytes + 2, internetChecksum(packet, headerBytes, icmpBytes));
   } else {
@@ -78,8 +86,8 @@ export function encodeEchoRequest(request: EchoRequest): Uint8Array {
     view.setUint16(4, icmpBytes);
     packet[IPV6_NEXT_HEADER_OFFSET] = PROTOCOL_ICMPV6;
     packet[7] = HOP_LIMIT;
-    packet.set(request.source, IPV6_SOURCE_OFFSET);
-    packet.set(request.destination, IPV6_DESTINATION_OFFSET);
+    packet.set(source, IPV6_SOURCE_OFFSET);
+    packet.set(destination, IPV6_DESTINATION_OFFSET);
     view.setUint16(
       headerBytes + 2,
       internetChecksum(packet, headerBytes, icmpBytes, pseudoHeaderSum(packet, icmpBytes)),

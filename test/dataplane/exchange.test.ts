@@ -41,7 +41,7 @@ class Plane {
           return true;
         },
       },
-      { handshakeWanted: note("handshake-wanted"), activity: note("activity") },
+      { handshakeWanted: note("handshake-wanted"), activity: note("activity"), deliver() {} },
       new Uint8Array(PACKET_BUFFER_LENGTH_BYTES),
     );
     this.receiver = new Receiver(

@@ -40,6 +40,7 @@ const error: unknown = await Daemon.start({
     joinKey: "mt1:none",
     timeoutMs: undefined,
     dataPlane: undefined,
+    offloads: undefined,
   },
   log: silentLog,
   signal: new AbortController().signal,

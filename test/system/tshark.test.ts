@@ -120,7 +120,7 @@ function sealPacket(actions: readonly Action[], packet: Uint8Array): Uint8Array 
     },
   };
   const scratch = new Uint8Array(PACKET_BUFFER_LENGTH_BYTES);
-  const events = { handshakeWanted() {}, activity() {} };
+  const events = { handshakeWanted() {}, activity() {}, deliver() {} };
   const buffer = new Uint8Array(PACKET_BUFFER_LENGTH_BYTES);
   buffer.set(packet, HEADROOM_BYTES);
   const transmitter = new Transmitter(tables, loadTransportCipher(), wire, events, scratch);
