@@ -8,8 +8,9 @@
  *
  * Key and nonce are HKDF-SHA256 of X25519(ephemeral, recipient's seal key), with both public keys,
  * the tailnet id and the epoch in its info: an ephemeral key serves one box. Boxes lie in the registry
- * under a tag that tells them apart and shows no key. Nobody signs a box: the chain holds the hash of
- * the network key, and a false box fails against that.
+ * under a tag that tells them apart and shows no key; it covers the hash of the network key, so that two
+ * signers who rotate at once do not write over each other's boxes. Nobody signs a box: the chain holds the
+ * hash of the network key, and a false box fails against that.
  */
 
 import { concatBytes, equalBytes, formatBase64Url, formatHex, utf8 } from "../base/bytes.ts";
@@ -27,6 +28,9 @@ import { formatTailnetId, type KeyPair, type TailnetId, x25519KeyPair } from "./
 import { LONGEST_TOKEN_BYTES } from "./registry-place.ts";
 import { NETWORK_KEY_LENGTH_BYTES, type NetworkKey, networkKeyHash, pad, unpad } from "./seal.ts";
 
+/** As much of the hash of a network key as names an epoch. */
+export const EPOCH_HASH_LENGTH_BYTES = 16;
+
 const TAG_LENGTH_BYTES = 16;
 const TAG_LABEL = utf8("minitail/1 recipient");
 
@@ -37,9 +41,21 @@ export interface EpochSecret {
   readonly registryToken: string;
 }
 
+/** Which epoch is meant: two signers may propose the same number at once. */
+export interface EpochPlace {
+  readonly epoch: number;
+  /** Of its network key (`networkKeyHash`), of which the first 16 bytes count. */
+  readonly networkKeyHash: Uint8Array;
+}
+
 /** Under which field of `epoch:N` the recipient's box lies. */
-export function epochRecipientTag(tailnetId: TailnetId, epoch: number, sealKey: Uint8Array): string {
-  const place = new ByteWriter().fixed(tailnetId).u32(epoch).finish();
+export function epochRecipientTag(
+  tailnetId: TailnetId,
+  { epoch, networkKeyHash }: EpochPlace,
+  sealKey: Uint8Array,
+): string {
+  const hash = networkKeyHash.subarray(0, EPOCH_HASH_LENGTH_BYTES);
+  const place = new ByteWriter().fixed(tailnetId).u32(epoch).fixed(hash).finish();
   return formatBase64Url(sha256(TAG_LABEL, place, sealKey).slice(0, TAG_LENGTH_BYTES));
 }
 

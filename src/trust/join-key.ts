@@ -1,7 +1,8 @@
 /**
  * The join key: all that a machine needs to become a member, as one word to paste.
  *
- *     mt1:  and base64url of:  registries ‖ tailnet id (20) ‖ head number (4) ‖ head hash (16) ‖ seed (16) ‖ check (4)
+ *     mt1:  and base64url of:  registries ‖ tailnet id (20) ‖ head number (4) ‖ head hash (16)
+ *           ‖ epoch (4) ‖ hash of its network key (16) ‖ seed (16) ‖ check (4)
  *
  * The check is the beginning of a hash over the rest, so that a key which was cut or mistyped is told
  * from one that is refused. From the seed come the two key pairs that the chain admitted. The network
@@ -15,6 +16,7 @@ import { ED25519_SEED_LENGTH_BYTES } from "../crypto/ed25519.ts";
 import { hkdfSha256, sha256 } from "../crypto/kdf.ts";
 import { clampX25519PrivateKey, X25519_KEY_LENGTH_BYTES } from "../crypto/x25519.ts";
 import { ByteReader, ByteWriter } from "./codec.ts";
+import { EPOCH_HASH_LENGTH_BYTES, type EpochPlace } from "./epoch.ts";
 import {
   type KeyPair,
   type SigningKeyPair,
@@ -44,6 +46,8 @@ export interface JoinKey {
   readonly tailnetId: TailnetId;
   /** The chain's head when the key was made, its hash cut to 16 bytes: a chain that does not go through it is too old, or another. */
   readonly head: Head;
+  /** The epoch of that head, in which the key's first box lies; its hash cut to 16 bytes. */
+  readonly epoch: EpochPlace;
   /** 16 random bytes. */
   readonly seed: Uint8Array;
 }
@@ -85,6 +89,8 @@ export function formatJoinKey(key: JoinKey): string {
     .fixed(key.tailnetId)
     .u32(key.head.number)
     .fixed(key.head.hash.subarray(0, JOIN_KEY_HEAD_HASH_LENGTH_BYTES))
+    .u32(key.epoch.epoch)
+    .fixed(key.epoch.networkKeyHash.subarray(0, EPOCH_HASH_LENGTH_BYTES))
     .fixed(key.seed)
     .finish();
   return JOIN_KEY_PREFIX + formatBase64Url(concatBytes(content, check(content)));
@@ -122,6 +128,7 @@ function decodeContent(content: Uint8Array): JoinKey | undefined {
   const registries = readRegistryPlaces(reader);
   const tailnetId = reader.fixed(TAILNET_ID_LENGTH_BYTES);
   const head = { number: reader.u32(), hash: reader.fixed(JOIN_KEY_HEAD_HASH_LENGTH_BYTES) };
+  const epoch = { epoch: reader.u32(), networkKeyHash: reader.fixed(EPOCH_HASH_LENGTH_BYTES) };
   const seed = reader.fixed(JOIN_KEY_SEED_LENGTH_BYTES);
-  return reader.finish() ? { registries, tailnetId, head, seed } : undefined;
+  return reader.finish() ? { registries, tailnetId, head, epoch, seed } : undefined;
 }

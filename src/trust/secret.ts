@@ -7,7 +7,8 @@
 import { formatBase64Url, utf8 } from "../base/bytes.ts";
 import { ED25519_SEED_LENGTH_BYTES } from "../crypto/ed25519.ts";
 import { hkdfSha256, scrypt32 } from "../crypto/kdf.ts";
-import { type SigningKeyPair, signingKeyPair } from "./identity.ts";
+import { clampX25519PrivateKey, X25519_KEY_LENGTH_BYTES } from "../crypto/x25519.ts";
+import { type KeyPair, type SigningKeyPair, signingKeyPair, x25519KeyPair } from "./identity.ts";
 import { NETWORK_KEY_LENGTH_BYTES, type NetworkKey } from "./seal.ts";
 
 const SALT = utf8("minitail/1");
@@ -35,6 +36,15 @@ export async function deriveSharedSecretKeys(secret: string): Promise<SharedSecr
     registryToken: formatBase64Url(hkdfSha256(root, "minitail/1 secret registry token", TOKEN_LENGTH_BYTES)),
     tlsSeed: hkdfSha256(root, "minitail/1 secret tls key", TLS_SEED_LENGTH_BYTES),
   };
+}
+
+/**
+ * Who knows the secret finds the network key of later epochs in a box for this key, which follows from the secret's
+ * signer: every member that holds that signer can make the box.
+ */
+export function secretSealKey(signer: SigningKeyPair): KeyPair {
+  const privateKey = hkdfSha256(signer.privateKey, "minitail/1 secret seal", X25519_KEY_LENGTH_BYTES);
+  return x25519KeyPair(clampX25519PrivateKey(privateKey));
 }
 
 /** Below this, `health` warns: guesses can be tested at leisure. */

@@ -1,6 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import { systemRandom } from "../../src/crypto/random.ts";
-import { epochRecipientTag, isNetworkKeyOf, openEpochBox, sealEpochBox } from "../../src/trust/epoch.ts";
+import {
+  EPOCH_HASH_LENGTH_BYTES,
+  epochRecipientTag,
+  isNetworkKeyOf,
+  openEpochBox,
+  sealEpochBox,
+} from "../../src/trust/epoch.ts";
 import { networkKeyHash } from "../../src/trust/seal.ts";
 import { machine, makeTailnet, seededRandom } from "./fixture.ts";
 
@@ -51,16 +57,21 @@ describe("epoch box", () => {
     expect(sealEpochBox(secret, tailnetId, new Uint8Array(32), systemRandom).length).toBeGreaterThan(32);
   });
 
-  test("tags differ by recipient, epoch and tailnet, and show no key", () => {
+  test("tags differ by recipient, epoch, network key and tailnet, and show no key", () => {
     const other = makeTailnet("other").chain.tailnetId;
+    const [hash, otherHash] = [networkKeyHash(secret.networkKey.key), networkKeyHash(recipient.publicKey)];
+    const zero = { epoch: 0, networkKeyHash: hash };
     const tags = [
-      epochRecipientTag(tailnetId, 0, recipient.publicKey),
-      epochRecipientTag(tailnetId, 1, recipient.publicKey),
-      epochRecipientTag(other, 0, recipient.publicKey),
-      epochRecipientTag(tailnetId, 0, machine("other").sealKey.publicKey),
+      epochRecipientTag(tailnetId, zero, recipient.publicKey),
+      epochRecipientTag(tailnetId, { epoch: 1, networkKeyHash: hash }, recipient.publicKey),
+      epochRecipientTag(tailnetId, { epoch: 0, networkKeyHash: otherHash }, recipient.publicKey),
+      epochRecipientTag(other, zero, recipient.publicKey),
+      epochRecipientTag(tailnetId, zero, machine("other").sealKey.publicKey),
     ];
-    expect(new Set(tags).size).toBe(4);
-    expect(tags[0]).toBe(epochRecipientTag(tailnetId, 0, recipient.publicKey));
+    expect(new Set(tags).size).toBe(5);
+    expect(epochRecipientTag(tailnetId, zero, recipient.publicKey)).toBe(tags[0]!);
+    const cut = { epoch: 0, networkKeyHash: hash.subarray(0, EPOCH_HASH_LENGTH_BYTES) };
+    expect(epochRecipientTag(tailnetId, cut, recipient.publicKey)).toBe(tags[0]!);
     for (const tag of tags) expect(tag).toMatch(/^[A-Za-z0-9_-]{22}$/);
   });
 });

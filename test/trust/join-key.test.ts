@@ -13,6 +13,7 @@ const key: JoinKey = {
   ],
   tailnetId: chain.tailnetId,
   head: { number: chain.head.number, hash: chain.head.hash.slice(0, 16) },
+  epoch: { epoch: 3, networkKeyHash: new Uint8Array(16).fill(7) },
   seed: random(16),
 };
 const text = formatJoinKey(key);

@@ -1,7 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { formatBase32 } from "../../src/base/base32.ts";
 import { systemRandom } from "../../src/crypto/random.ts";
-import { deriveSharedSecretKeys, estimateSecretBits, WEAK_SECRET_BITS } from "../../src/trust/secret.ts";
+import { x25519PublicKey } from "../../src/crypto/x25519.ts";
+import { signingKeyPair } from "../../src/trust/identity.ts";
+import { deriveSharedSecretKeys, estimateSecretBits, secretSealKey, WEAK_SECRET_BITS } from "../../src/trust/secret.ts";
 
 describe("shared secret", () => {
   test("gives the same keys for ever, whichever way its characters are composed", async () => {
@@ -14,6 +16,15 @@ describe("shared secret", () => {
     const [composed, decomposed] = await Promise.all(["caf\u00e9", "cafe\u0301"].map(deriveSharedSecretKeys));
     expect(composed).toEqual(decomposed!);
     expect(composed!.networkKey.key).not.toEqual(keys.networkKey.key);
+  });
+
+  test("its signer alone leads to the key for boxes of later epochs", async () => {
+    const [keys, others] = await Promise.all(["one secret", "another"].map(deriveSharedSecretKeys));
+    const { publicKey, privateKey } = secretSealKey(keys!.signer);
+    expect(x25519PublicKey(privateKey)).toEqual(publicKey);
+    expect(secretSealKey(signingKeyPair(keys!.signer.privateKey)).publicKey).toEqual(publicKey);
+    expect(secretSealKey(others!.signer).publicKey).not.toEqual(publicKey);
+    expect(privateKey).not.toEqual(keys!.signer.privateKey);
   });
 
   test.each([
