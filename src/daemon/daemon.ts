@@ -18,6 +18,7 @@ import { establishMembership, type Membership } from "./membership.ts";
 import { Mesh } from "./mesh.ts";
 import type { UpOptions } from "./options.ts";
 import { routesOf } from "./routes.ts";
+import { PeerApi } from "./peer-api/peer-api.ts";
 import { RunningNode } from "./running-node.ts";
 import { type Settings, settleSettings } from "./settings.ts";
 import { JOURNAL_FILE, StateDirectory } from "./state-directory.ts";
@@ -174,11 +175,13 @@ export class Daemon {
       routes: [...netmap.pool, tailnetIpv6Prefix(netmap.tailnetId)],
     });
     if (!ipv6) this.#health.push(IPV6_OFF);
+    const addresses = ipv6 ? netmap.self.addresses : [netmap.self.addresses[0]];
     tunnel.configure({ privateKey: nodeKey.current.privateKey });
     await tunnel.setWire(wire.fd);
     const mesh = new Mesh(tunnel);
     const echo = new EchoClient((packet) => tunnel.sendPacket(packet));
-    const node = new RunningNode({ settings, membership, tunnel, mesh, echo, port: wire.port });
+    const peerApi = new PeerApi({ tailnet, mesh, interfaceName, addresses });
+    const node = new RunningNode({ settings, membership, tunnel, mesh, echo, peerApi, port: wire.port });
     mesh.setNetmap(netmap);
     this.#node = node;
     this.#cleanUps.push(
@@ -187,6 +190,8 @@ export class Daemon {
         if (changed) mesh.setNetmap(changed);
       }),
     );
+    peerApi.start();
+    this.#cleanUps.push(() => peerApi.stop());
     // Who is told that this machine is up may reach it at once. A registry that does not answer is not waited for long.
     await Promise.race([this.#publishEndpoints(node), Bun.sleep(PUBLISHING_LIMIT_MS)]);
     tailnet.start();
@@ -213,6 +218,9 @@ export class Daemon {
     switch (event.type) {
       case "echo-reply":
         this.#node?.parts.echo.handleReply(event.packet);
+        break;
+      case "session":
+        this.#node?.parts.peerApi.handleSession(event.slot);
         break;
       case "network-changed":
         this.#settling ??= setTimeout(() => {
@@ -260,7 +268,8 @@ export class Daemon {
   }
 
   status(): Status {
-    const health = [...this.#health, ...(this.#node?.parts.membership.tailnet.health() ?? [])];
+    const { membership, peerApi } = this.#node?.parts ?? {};
+    const health = [...this.#health, ...(membership?.tailnet.health() ?? []), ...(peerApi?.health() ?? [])];
     return makeStatus(this.#state, this.#node, health);
   }
 

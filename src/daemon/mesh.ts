@@ -9,7 +9,7 @@ import { type Endpoint, hostPrefix } from "../base/ip.ts";
 import { diffNetmaps } from "../netmap/diff.ts";
 import type { Netmap, NetmapNode } from "../netmap/netmap.ts";
 import { chooseEndpoints, sameEndpoints } from "../path/endpoint-choice.ts";
-import { tailnetIpv6Prefix } from "../trust/identity.ts";
+import { type NodeId, tailnetIpv6Prefix } from "../trust/identity.ts";
 import type { PeerConfiguration, PeerSnapshot } from "../wireguard/configuration.ts";
 import type { Tunnel } from "./tunnel.ts";
 
@@ -27,6 +27,7 @@ export class Mesh {
   #nodesByKey = new Map<string, NetmapNode>();
   /** Node keys in hexadecimal, by slot. */
   #keysBySlot = new Map<number, string>();
+  #slotsById = new Map<NodeId, number>();
 
   constructor(tunnel: Tunnel) {
     this.#tunnel = tunnel;
@@ -60,10 +61,21 @@ export class Mesh {
 
   /** See `ChooseEndpoints` of the tunnel. */
   readonly chooseEndpoints = (slot: number, current: Endpoint | undefined, nowMs: number): readonly Endpoint[] => {
-    const node = this.#nodesByKey.get(this.#keysBySlot.get(slot) ?? "");
+    const node = this.nodeAt(slot);
     const lastReceivedMs = this.#tunnel.lastReceivedMs(slot);
     return chooseEndpoints(current, node?.endpoints ?? [], lastReceivedMs === 0 ? undefined : lastReceivedMs, nowMs);
   };
+
+  /** The member whose tunnel has this slot. */
+  nodeAt(slot: number): NetmapNode | undefined {
+    return this.#nodesByKey.get(this.#keysBySlot.get(slot) ?? "");
+  }
+
+  /** True if an authenticated packet came from this member within `withinMs`. */
+  isLive(id: NodeId, withinMs: number): boolean {
+    const slot = this.#slotsById.get(id);
+    return slot !== undefined && this.heardFrom(slot, withinMs);
+  }
 
   /** All members but this machine, in the order in which they joined. */
   peers(): readonly MeshPeer[] {
@@ -89,6 +101,12 @@ export class Mesh {
   #readSlots(): void {
     this.#keysBySlot = new Map(
       this.#tunnel.snapshot().peers.map(({ slot, publicKey }) => [slot, formatHex(publicKey)]),
+    );
+    this.#slotsById = new Map(
+      [...this.#keysBySlot.keys()].flatMap((slot) => {
+        const node = this.nodeAt(slot);
+        return node ? [[node.id, slot] as const] : [];
+      }),
     );
   }
 }

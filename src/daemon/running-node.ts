@@ -20,6 +20,7 @@ import type { Membership } from "./membership.ts";
 import type { Mesh, MeshPeer } from "./mesh.ts";
 import { NodeKeyRotation } from "./node-key-rotation.ts";
 import { servingCapability } from "./registry-serving.ts";
+import type { PeerApi } from "./peer-api/peer-api.ts";
 import type { Settings } from "./settings.ts";
 import { formatTime, pathStatus } from "./status.ts";
 import type { Tunnel } from "./tunnel.ts";
@@ -36,6 +37,7 @@ export interface NodeParts {
   readonly tunnel: Tunnel;
   readonly mesh: Mesh;
   readonly echo: EchoClient;
+  readonly peerApi: PeerApi;
   /** UDP port of packets, chosen by the system where 0 was asked for. */
   readonly port: number;
 }

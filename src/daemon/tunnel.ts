@@ -48,6 +48,8 @@ export type ChooseEndpoints = (slot: number, current: Endpoint | undefined, nowM
 export type TunnelEvent =
   | { readonly type: "device-gone" }
   | { readonly type: "network-changed" }
+  /** A session that can send was agreed on with the peer. */
+  | { readonly type: "session"; readonly slot: number }
   | { readonly type: "echo-reply"; readonly slot: number; readonly packet: Uint8Array }
   | { readonly type: "failed"; readonly message: string };
 
@@ -296,6 +298,7 @@ export class Tunnel {
         break;
       case "use-session":
         plane.useSession(action.slot, action.localIndex);
+        if (action.localIndex !== undefined) this.#options.onEvent?.({ type: "session", slot: action.slot });
         if (action.localIndex !== undefined) this.#measurePath(action.slot);
         break;
       case "remove-session":

@@ -1,0 +1,105 @@
+/** News inside the mesh: what one member has, those that it talks with have. */
+
+import { afterEach, expect, test } from "bun:test";
+import { formatEndpoint } from "../../src/base/ip.ts";
+import { encodeMessage } from "../../src/daemon/peer-api/message.ts";
+import type { Reply } from "../../src/registry/registry.ts";
+import { until } from "../registry/until.ts";
+import { PeerMesh } from "./peer-mesh.ts";
+import { type Member, makeJoinKey, makeNetwork, recordContent } from "./tailnet-fixture.ts";
+
+const meshes: PeerMesh[] = [];
+
+function newMesh(): PeerMesh {
+  const mesh = new PeerMesh();
+  meshes.push(mesh);
+  return mesh;
+}
+
+afterEach(() => {
+  for (const mesh of meshes.splice(0)) mesh.stop();
+});
+
+/** Members that all know of each other, without news of their own. */
+async function membersOf(names: readonly string[]) {
+  const network = await makeNetwork();
+  const members = [network.first];
+  for (const name of names.slice(1)) members.push(await network.join(name));
+  for (const { tailnet } of members) await tailnet.sync();
+  return { ...network, members };
+}
+
+function sameHead(a: Member, b: Member): boolean {
+  return Bun.deepEquals(a.tailnet.chain.head, b.tailnet.chain.head);
+}
+
+function endpointSeen(by: Member, of: Member): string | undefined {
+  const endpoint = by.tailnet.records.get(of.tailnet.selfId)?.endpoints[0];
+  return endpoint && formatEndpoint(endpoint);
+}
+
+test("statements that the registry withholds from one come from a peer once their tunnel is up", async () => {
+  const { members } = await membersOf(["one", "two"]);
+  const [one, two] = members as [Member, Member];
+  const mesh = newMesh();
+  for (const member of members) mesh.add(member);
+  two.registry.lie = (command, reply) => (command[0] === "LRANGE" ? (reply as Reply[]).slice(0, 1) : reply);
+  await makeJoinKey(one.tailnet);
+  await two.tailnet.sync();
+  expect(sameHead(one, two)).toBe(false);
+  mesh.link(one, two);
+  await until("two has what one has", () => sameHead(one, two));
+});
+
+test("a head that moves is told to those with a tunnel, and passed on by them", async () => {
+  const { members, database } = await membersOf(["one", "two", "three", "four"]);
+  const mesh = newMesh();
+  for (const member of members) mesh.add(member);
+  for (const [i, member] of members.slice(1).entries()) mesh.linkQuietly(members[i]!, member);
+  await makeJoinKey(members[0]!.tailnet);
+  database.isDown = true;
+  await until("the last of the line has it", () => sameHead(members[0]!, members[3]!));
+});
+
+test("records pass from peer to peer while the registry is gone", async () => {
+  const { members, database } = await membersOf(["one", "two", "three"]);
+  const [one, two, three] = members as [Member, Member, Member];
+  const mesh = newMesh();
+  for (const member of members) mesh.add(member);
+  mesh.linkQuietly(one, two);
+  mesh.linkQuietly(two, three);
+  database.isDown = true;
+  await one.tailnet.publishRecord(recordContent(one.context, "192.0.2.9:9"));
+  await until("three knows where one is", () => endpointSeen(three, one) === "192.0.2.9:9");
+});
+
+test("peers that stand at the same place exchange one request, and then nothing", async () => {
+  const { members } = await membersOf(["one", "two"]);
+  const [one, two] = members as [Member, Member];
+  const mesh = newMesh();
+  for (const member of members) mesh.add(member);
+  mesh.link(one, two);
+  await until("they compared", () => mesh.requests.length > 0);
+  await Bun.sleep(300);
+  expect(mesh.requests).toHaveLength(1);
+  for (let rekey = 0; rekey < 3; rekey++) mesh.link(one, two);
+  await Bun.sleep(50);
+  expect(mesh.requests).toHaveLength(1);
+});
+
+test("junk by a member changes nothing, and it is hung up on", async () => {
+  const { members } = await membersOf(["one", "two"]);
+  const [one, two] = members as [Member, Member];
+  const mesh = newMesh();
+  const news = mesh.add(one);
+  const { head } = one.tailnet.chain;
+  const { ipv4 } = two.tailnet.self!;
+  const junk = [
+    new Uint8Array(0),
+    new Uint8Array(100),
+    new Uint8Array(1_000_000).fill(1),
+    encodeMessage({ kind: "want-statements", of: { number: 7, hash: new Uint8Array(32) }, locator: [head] }),
+  ];
+  for (const request of junk) expect(await news.service.answer(ipv4, request)).toBeUndefined();
+  expect(one.tailnet.chain.head).toEqual(head);
+});
