@@ -30,6 +30,8 @@ const registry: Load = async () =>
   declareCommandGroup("registry", "the registry: serve one, look at ours", {
     serve: async () => (await import("./commands/registry-serve.ts")).default,
     status: async () => (await import("./commands/registry-status.ts")).default,
+    backup: async () => (await import("./commands/registry-backup.ts")).default,
+    move: async () => (await import("./commands/registry-move.ts")).default,
   });
 
 export const commandGroups: readonly CommandGroup[] = [
@@ -47,6 +49,7 @@ export const commandGroups: readonly CommandGroup[] = [
       status: async () => (await import("./commands/status.ts")).default,
       ip: async () => (await import("./commands/ip.ts")).default,
       ping: async () => (await import("./commands/ping.ts")).default,
+      metrics: async () => (await import("./commands/metrics.ts")).default,
       selftest: async () => (await import("./commands/selftest.ts")).default,
       version: async () => (await import("./commands/version.ts")).default,
       help: async () => (await import("./commands/help.ts")).default,

@@ -183,11 +183,14 @@ export class Daemon {
     const peerApi = new PeerApi({ tailnet, mesh, interfaceName, addresses });
     const node = new RunningNode({ settings, membership, tunnel, mesh, echo, peerApi, port: wire.port });
     mesh.setNetmap(netmap);
+    membership.registryHome.learnFrom(netmap.peers);
     this.#node = node;
     this.#cleanUps.push(
       tailnet.onChange(() => {
         const changed = tailnet.netmap(suffix);
-        if (changed) mesh.setNetmap(changed);
+        if (!changed) return;
+        mesh.setNetmap(changed);
+        membership.registryHome.learnFrom(changed.peers);
       }),
     );
     peerApi.start();

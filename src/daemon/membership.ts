@@ -104,7 +104,7 @@ async function followGiven(
   const known = hasRegistries(state) ? readRegistries(state) : [];
   const address = registryAddressOf(url, token, own ? [{ token: own.token, pin: pinOfTlsSeed(own.tlsSeed) }] : known);
   if (isDeepStrictEqual(known, [address])) return;
-  await requireUsable(address, tailnetKeys(tailnetId).chain);
+  await requireUsable(address, tailnetKeys(tailnetId));
   writeRegistries(state, [address]);
 }
 

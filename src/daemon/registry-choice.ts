@@ -3,6 +3,7 @@
 import type { Pin } from "../registry/pin.ts";
 import { parseRegistryUrl } from "../registry/url.ts";
 import { openRegistryAt, type RegistryAddress } from "./registry-connection.ts";
+import { formatHint, type TailnetKeys } from "./tailnet-keys.ts";
 
 /**
  * The address for a URL. Where neither a token nor a pin is given with it, it is taken for another way to a registry
@@ -20,11 +21,14 @@ export function registryAddressOf(
   return { urls: [url], token: same?.token, pin: same?.pin };
 }
 
-/** Throws what keeps this machine from using it: nobody answers, another key, a token that is refused. */
-export async function requireUsable(address: RegistryAddress, key: string): Promise<void> {
+/** Throws what keeps this machine from reading and writing there: nobody answers, another key, a token that is refused. */
+export async function requireUsable(address: RegistryAddress, { chain, channel }: TailnetKeys): Promise<void> {
   const registry = openRegistryAt([address]);
   try {
-    await registry.llen(key);
+    await registry.pipeline([
+      ["LLEN", chain],
+      ["PUBLISH", channel, formatHint({ kind: "chain" })],
+    ]);
   } finally {
     registry.close();
   }

@@ -138,10 +138,11 @@ export class RunningNode {
   }
 
   registryStatus(): RegistryStatus {
-    const { tailnet, embedded } = this.parts.membership;
+    const { tailnet, embedded, registryHome } = this.parts.membership;
     return {
       ...this.registryState(),
-      embedded: embedded !== undefined,
+      embedded: registryHome.servesOwn,
+      served: embedded?.statistics() ?? null,
       tailnetId: tailnet.id,
       chainLength: tailnet.chain.statements.length,
       records: tailnet.records.size,

@@ -1,6 +1,6 @@
 /** `minitail registry status` */
 
-import { registryStatusCall } from "../../daemon/calls/registry-status.ts";
+import { registryStatusCall, type ServedRegistryStatus } from "../../daemon/calls/registry-status.ts";
 import { LocalApiClient } from "../../daemon/local-api-client.ts";
 import { declareCommand } from "../declare.ts";
 import { EXIT_DONE, EXIT_FAILED } from "../exit-status.ts";
@@ -24,9 +24,22 @@ export default declareCommand({
         ["tailnet", status.tailnetId],
         ["chain", `${status.chainLength} statements`],
         ["records", String(status.records)],
+        ...(status.served ? servedRows(status.served) : []),
       ];
       for (const line of formatTable(rows)) output.line(line);
     }
     return status.connected ? EXIT_DONE : EXIT_FAILED;
   },
 });
+
+function servedRows(served: ServedRegistryStatus): string[][] {
+  const { refusedByToken, refusedByRate, refusedBusy, refusedByLimit } = served;
+  return [
+    ["served here", `${served.requests} requests, ${served.commands} commands, ${served.subscribers} subscribers now`],
+    ["data", `${served.keys} keys, ${served.dataBytes} bytes`],
+    [
+      "refused",
+      `${refusedByToken} by token, ${refusedByRate} by rate, ${refusedBusy} busy, ${refusedByLimit} by limit`,
+    ],
+  ];
+}

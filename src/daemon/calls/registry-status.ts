@@ -4,9 +4,27 @@ import type { RegistryState } from "../api.ts";
 import type { ApiCall } from "./call.ts";
 import { readNothing } from "./fields.ts";
 
+export interface ServedRegistryStatus {
+  readonly requests: number;
+  readonly commands: number;
+  /** No token, a wrong one, or one that only reads. */
+  readonly refusedByToken: number;
+  readonly refusedByRate: number;
+  readonly refusedBusy: number;
+  readonly refusedByLimit: number;
+  readonly failed: number;
+  readonly bytesReceived: number;
+  readonly bytesSent: number;
+  readonly subscribers: number;
+  readonly keys: number;
+  readonly dataBytes: number;
+}
+
 export interface RegistryStatus extends RegistryState {
   /** Whether this node serves the registry itself. */
   readonly embedded: boolean;
+  /** What the registry served here has done since this daemon started; null where none is. */
+  readonly served: ServedRegistryStatus | null;
   readonly tailnetId: string;
   readonly chainLength: number;
   readonly records: number;

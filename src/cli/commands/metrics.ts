@@ -1,0 +1,20 @@
+/** `minitail metrics` */
+
+import { metricsCall } from "../../daemon/calls/metrics.ts";
+import { LocalApiClient } from "../../daemon/local-api-client.ts";
+import { declareCommand } from "../declare.ts";
+import { EXIT_DONE } from "../exit-status.ts";
+import { formatMetrics } from "../metrics-text.ts";
+
+export default declareCommand({
+  name: "metrics",
+  description: "what this machine has done, in the text that Prometheus reads",
+  examples: ["minitail metrics", "minitail metrics > /var/lib/node_exporter/minitail.prom"],
+  args: {},
+  async run(_args, { globals, output }) {
+    const { metrics } = await new LocalApiClient(globals.socketPath).call(metricsCall);
+    if (globals.json) output.json({ metrics });
+    else for (const line of formatMetrics(metrics)) output.line(line);
+    return EXIT_DONE;
+  },
+});
