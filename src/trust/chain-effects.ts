@@ -12,7 +12,14 @@ import { type FormerMember, isLiveJoinKey, type Member, type MutableChainState, 
 import { machineIpv6Address, type NodeId, nodeIdOf } from "./identity.ts";
 import { type JoinKeyId, joinKeyIdOf } from "./join-key.ts";
 import type { Statement } from "./statement.ts";
-import type { AdmitJoinKeyBody, JoinBody, RenameBody, RevokeBody, SettleBody } from "./statement-body.ts";
+import type {
+  AdmitJoinKeyBody,
+  AdmitMachineBody,
+  JoinBody,
+  RenameBody,
+  RevokeBody,
+  SettleBody,
+} from "./statement-body.ts";
 
 /** Applies a statement that nothing speaks against; `hash` is its own. */
 export function applyStatement(state: MutableChainState, statement: Statement, hash: Uint8Array): void {
@@ -29,11 +36,12 @@ export function applyStatement(state: MutableChainState, statement: Statement, h
       cancelJoinKey(state, body.joinKey, number);
       break;
     case "join":
+    case "admit-machine":
       applyJoin(state, statement, body);
       break;
     case "admit-signer": {
       const { publicKey, scope } = body;
-      state.signers.set(formatHex(publicKey), { publicKey, scope, admittedAtNumber: number });
+      state.signers.set(formatHex(publicKey), { publicKey, scope, admittedAtNumber: number, admittedBy: author });
       break;
     }
     case "remove-signer":
@@ -104,7 +112,7 @@ function cancelJoinKey(state: MutableChainState, id: JoinKeyId, number: number):
   state.joinKeys.set(id, { ...key, cancelledAtNumber: number });
 }
 
-function applyJoin(state: MutableChainState, statement: Statement, body: JoinBody): void {
+function applyJoin(state: MutableChainState, statement: Statement, body: JoinBody | AdmitMachineBody): void {
   const key = signerOf(state, statement.author) ? undefined : state.joinKeys.get(joinKeyIdOf(statement.author));
   if (key) state.joinKeys.set(key.id, { ...key, uses: key.uses + 1 });
   const terms = key ? key.terms : body.terms;

@@ -20,6 +20,7 @@ import { isDefaultRoute } from "./routes.ts";
 import type { Statement } from "./statement.ts";
 import type {
   AdmitJoinKeyBody,
+  AdmitMachineBody,
   AdmitSignerBody,
   ApproveRoutesBody,
   CancelJoinKeyBody,
@@ -92,6 +93,8 @@ export function refusalByRules(state: ChainState, statement: Statement, places: 
       return refusalOfSigner(signer, "admit") ?? refusalOfCancel(state, signer!, body);
     case "join":
       return signer ? refusalOfAdmission(state, signer, body) : refusalOfJoinByKey(state, author, body);
+    case "admit-machine":
+      return signer ? refusalOfAdmission(state, signer, body) : "not-signer";
     case "rename":
       return refusalOfRename(state, memberOf(state, author), body);
     case "leave":
@@ -105,7 +108,7 @@ export function refusalByRules(state: ChainState, statement: Statement, places: 
 
 type FullSignerBody = Exclude<
   Statement["body"],
-  { kind: "genesis" | "admit-join-key" | "cancel-join-key" | "join" | "rename" | "leave" | "unknown" }
+  { kind: "genesis" | "admit-join-key" | "cancel-join-key" | "join" | "admit-machine" | "rename" | "leave" | "unknown" }
 >;
 
 function refusalByFullSigner(
@@ -174,7 +177,7 @@ function refusalOfCancel(state: ChainState, signer: Signer, body: CancelJoinKeyB
 }
 
 /** By a signer: the only way back for a machine that was revoked. */
-function refusalOfAdmission(state: ChainState, signer: Signer, body: JoinBody): Refusal | undefined {
+function refusalOfAdmission(state: ChainState, signer: Signer, body: JoinBody | AdmitMachineBody): Refusal | undefined {
   const isRevoked = state.formerMembers.get(nodeIdOf(body.machineKey))?.how === "revoked";
   return isRevoked && signer.scope !== "all" ? "beyond-scope" : refusalOfJoin(state, body);
 }
@@ -189,7 +192,7 @@ function refusalOfJoinByKey(state: ChainState, author: Uint8Array, body: JoinBod
   return refusalOfJoin(state, body);
 }
 
-function refusalOfJoin(state: ChainState, body: JoinBody): Refusal | undefined {
+function refusalOfJoin(state: ChainState, body: JoinBody | AdmitMachineBody): Refusal | undefined {
   const machine = nodeIdOf(body.machineKey);
   if (state.members.has(machine) || state.joinKeys.has(joinKeyIdOf(body.machineKey))) return "machine-known";
   if (!isPoolAddress(state.pool, body.address)) return "address-outside-pool";

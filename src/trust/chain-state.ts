@@ -73,6 +73,8 @@ export interface Signer {
   readonly scope: SignerScope;
   /** The earlier ones win where two settle one fork. */
   readonly admittedAtNumber: number;
+  /** The signer who admitted it; the first one's is its own key. */
+  readonly admittedBy: Uint8Array;
 }
 
 /** A fork that a signer settled, on this branch. */
@@ -134,7 +136,7 @@ export function stateOfGenesis(
   author: Uint8Array,
   networkKeyHash: Uint8Array,
 ): MutableChainState {
-  const first: Signer = { publicKey: author, scope: "all", admittedAtNumber: 0 };
+  const first: Signer = { publicKey: author, scope: "all", admittedAtNumber: 0, admittedBy: author };
   return {
     tailnetId,
     networkKeyHashes: [networkKeyHash],
@@ -150,6 +152,21 @@ export function stateOfGenesis(
     registries: [],
     settlements: [],
     newestSignerTimeMs: 0,
+  };
+}
+
+/** A state that changes on its own from here on. What it maps to is never changed in place. */
+export function copyState(state: ChainState): MutableChainState {
+  return {
+    ...state,
+    networkKeyHashes: [...state.networkKeyHashes],
+    members: new Map(state.members),
+    formerMembers: new Map(state.formerMembers),
+    joinKeys: new Map(state.joinKeys),
+    signers: new Map(state.signers),
+    names: new Map(state.names),
+    addresses: new Map(state.addresses),
+    settlements: [...state.settlements],
   };
 }
 

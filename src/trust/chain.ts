@@ -9,7 +9,7 @@
 import { equalBytes } from "../base/bytes.ts";
 import { applyStatement } from "./chain-effects.ts";
 import { type Refusal, refusalByRules } from "./chain-rules.ts";
-import { type ChainState, type MutableChainState, stateOfGenesis } from "./chain-state.ts";
+import { type ChainState, copyState, type MutableChainState, stateOfGenesis } from "./chain-state.ts";
 import type { SigningKeyPair, TailnetId } from "./identity.ts";
 import {
   decodeStatement,
@@ -21,6 +21,9 @@ import {
   tailnetIdOfGenesis,
   verifySignatures,
 } from "./statement.ts";
+
+/** Cut so, a hash still stands for one statement: a join key has no room for more. */
+const SHORTEST_HASH_BYTES = 16;
 
 export type AppendResult =
   | { readonly outcome: "accepted"; readonly statement: Statement }
@@ -36,10 +39,10 @@ export class Chain {
   readonly #statements: Uint8Array[];
   readonly #hashes: Uint8Array[];
 
-  private constructor(state: MutableChainState, genesis: Uint8Array, hash: Uint8Array) {
+  private constructor(state: MutableChainState, statements: Uint8Array[], hashes: Uint8Array[]) {
     this.#state = state;
-    this.#statements = [genesis];
-    this.#hashes = [hash];
+    this.#statements = statements;
+    this.#hashes = hashes;
   }
 
   /** The chain of one statement; `undefined` where the bytes are not a genesis signed by its author. */
@@ -49,7 +52,7 @@ export class Chain {
     const tailnetId = tailnetIdOfGenesis(genesis);
     if (!verifySignatures(tailnetId, genesis)) return undefined;
     const state = stateOfGenesis(tailnetId, genesis.author, genesis.body.networkKeyHash);
-    return new Chain(state, bytes.slice(), statementHash(tailnetId, genesis));
+    return new Chain(state, [bytes.slice()], [statementHash(tailnetId, genesis)]);
   }
 
   get tailnetId(): TailnetId {
@@ -75,10 +78,26 @@ export class Chain {
     return this.#hashes[number];
   }
 
-  /** True if the chain goes through this place; `hash` may be cut to its first bytes. */
+  /** True if the chain goes through this place; `hash` may be cut to its first bytes, 16 at least. */
   contains(head: Head): boolean {
     const hash = this.#hashes[head.number];
-    return hash !== undefined && equalBytes(hash.subarray(0, head.hash.length), head.hash);
+    return (
+      hash !== undefined &&
+      head.hash.length >= SHORTEST_HASH_BYTES &&
+      equalBytes(hash.subarray(0, head.hash.length), head.hash)
+    );
+  }
+
+  /** The same chain, to grow on its own: for statements that stand on each other before any of them counts. */
+  copy(): Chain {
+    return new Chain(copyState(this.#state), [...this.#statements], [...this.#hashes]);
+  }
+
+  /** A chain of its own with the statements up to `number`, which were verified already. */
+  prefix(number: number): Chain {
+    const chain = Chain.fromGenesis(this.#statements[0]!)!;
+    for (const bytes of this.#statements.slice(1, number + 1)) chain.append(bytes, { signaturesVerified: true });
+    return chain;
   }
 
   /** Makes the statement the next one if it verifies on the head. */

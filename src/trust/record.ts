@@ -27,14 +27,12 @@ import {
 } from "./identity.ts";
 import { MOST_ROUTES } from "./routes.ts";
 import { type NetworkKey, type NetworkKeys, openSeal, seal } from "./seal.ts";
-import { HASH_LENGTH_BYTES, type Head, SIGNED_PREFIX } from "./statement.ts";
+import { SIGNED_KIND, SIGNED_PREFIX } from "./signed-prefix.ts";
+import { HASH_LENGTH_BYTES, type Head } from "./statement.ts";
 
 export const MOST_ENDPOINTS = 16;
 export const MOST_CAPABILITIES = 64;
 export const LONGEST_CAPABILITY_BYTES = 1024;
-
-/** Stands where a statement has its kind; kinds of statements are smaller. */
-const RECORD_KIND = 128;
 
 /** What a version can do or offers, by number; numbers that a reader does not know are kept and ignored. */
 export interface Capability {
@@ -100,7 +98,11 @@ export function openRecord(
 }
 
 function signedMessage(tailnetId: TailnetId, nodeId: NodeId, content: Uint8Array): Uint8Array {
-  const place = new ByteWriter().fixed(SIGNED_PREFIX).u8(RECORD_KIND).fixed(tailnetId).fixed(parseNodeId(nodeId)!);
+  const place = new ByteWriter()
+    .fixed(SIGNED_PREFIX)
+    .u8(SIGNED_KIND.record)
+    .fixed(tailnetId)
+    .fixed(parseNodeId(nodeId)!);
   return concatBytes(place.finish(), content);
 }
 

@@ -21,7 +21,7 @@ import { sha256 } from "../crypto/kdf.ts";
 import type { RandomSource } from "../crypto/random.ts";
 import { ByteReader, ByteWriter } from "./codec.ts";
 import { NODE_ID_LENGTH_BYTES, type NodeId, parseNodeId, type TailnetId } from "./identity.ts";
-import { SIGNED_PREFIX } from "./statement.ts";
+import { SIGNED_PREFIX } from "./signed-prefix.ts";
 
 export const NETWORK_KEY_LENGTH_BYTES = 32;
 export const SEAL_PADDING_BYTES = 256;
@@ -32,12 +32,12 @@ const LENGTH_LENGTH_BYTES = 4;
 const LONGEST_SEALED_BYTES = 1024 * 1024;
 const NETWORK_KEY_HASH_LABEL = utf8("minitail/1 network key");
 
-const SEALED_KIND = { statement: 1, record: 2 } as const;
+const SEALED_KIND = { statement: 1, record: 2, "network-key": 3 } as const;
 const NO_NODE = new Uint8Array(NODE_ID_LENGTH_BYTES);
 
-/** A statement, or the record of one machine. */
+/** A statement, the record of one machine, or the network key of the epoch before. */
 export type SealedAs =
-  | { readonly kind: "statement"; readonly tailnetId: TailnetId }
+  | { readonly kind: "statement" | "network-key"; readonly tailnetId: TailnetId }
   | { readonly kind: "record"; readonly tailnetId: TailnetId; readonly nodeId: NodeId };
 
 /** The network key of an epoch. */
@@ -70,7 +70,12 @@ export function seal(content: Uint8Array, as: SealedAs, networkKey: NetworkKey, 
 export function openSeal(bytes: Uint8Array, as: SealedAs, networkKeys: NetworkKeys): Uint8Array | undefined {
   const epoch = epochOfSeal(bytes);
   const networkKey = epoch === undefined ? undefined : networkKeys.get(epoch);
-  if (!networkKey) return undefined;
+  return networkKey && openSealWith(networkKey, bytes, as);
+}
+
+/** The same with one key. */
+export function openSealWith(networkKey: NetworkKey, bytes: Uint8Array, as: SealedAs): Uint8Array | undefined {
+  if (epochOfSeal(bytes) !== networkKey.epoch) return undefined;
   const nonceEnd = HEAD_LENGTH_BYTES + XCHACHA20_NONCE_LENGTH_BYTES;
   const nonce = bytes.slice(HEAD_LENGTH_BYTES, nonceEnd);
   const data = associatedData(as, networkKey.epoch);

@@ -16,6 +16,7 @@ export type StatementBody =
   | PoolBody
   | AdmitJoinKeyBody
   | JoinBody
+  | AdmitMachineBody
   | AdmitSignerBody
   | RemoveSignerBody
   | CancelJoinKeyBody
@@ -58,6 +59,7 @@ export interface AdmitJoinKeyBody {
   readonly terms: AdmissionTerms;
 }
 
+/** A machine comes in: by a join key, or by a signer at whose side it is. The machine signs the statement too. */
 export interface JoinBody {
   readonly kind: "join";
   readonly machineKey: Uint8Array;
@@ -66,6 +68,19 @@ export interface JoinBody {
   readonly address: IpAddress;
   readonly name: string;
   /** Given by a signer who admits. By a join key: `NO_TERMS`, since the join key's own hold. */
+  readonly terms: AdmissionTerms;
+}
+
+/** A signer admits a machine that asked for it (`approval.ts`) and is not there to sign its place in the chain. */
+export interface AdmitMachineBody {
+  readonly kind: "admit-machine";
+  readonly machineKey: Uint8Array;
+  readonly sealKey: Uint8Array;
+  /** IPv4. */
+  readonly address: IpAddress;
+  readonly name: string;
+  /** The machine's signature under its seal key (`consent.ts`). */
+  readonly consent: Uint8Array;
   readonly terms: AdmissionTerms;
 }
 

@@ -7,7 +7,7 @@
  */
 
 import { IPV4_LENGTH_BYTES } from "../base/ip.ts";
-import { ED25519_PUBLIC_KEY_LENGTH_BYTES } from "../crypto/ed25519.ts";
+import { ED25519_PUBLIC_KEY_LENGTH_BYTES, ED25519_SIGNATURE_LENGTH_BYTES } from "../crypto/ed25519.ts";
 import { X25519_KEY_LENGTH_BYTES } from "../crypto/x25519.ts";
 import { ByteReader, ByteWriter } from "./codec.ts";
 import { formatNodeId, NODE_ID_LENGTH_BYTES, type NodeId, parseNodeId } from "./identity.ts";
@@ -20,8 +20,8 @@ import type { SignerScope, StatementBody } from "./statement-body.ts";
 import { readTerms, writeTerms } from "./terms.ts";
 
 export const LONGEST_POLICY_BYTES = 448 * 1024;
-/** Nonce, network key and tag of XChaCha20-Poly1305. */
-export const SEALED_PREVIOUS_KEY_LENGTH_BYTES = 24 + 32 + 16;
+/** A seal around 32 bytes (`seal.ts`): version, epoch, nonce, padding, tag. */
+export const SEALED_KEY_LENGTH_BYTES = 1 + 4 + 24 + 256 + 16;
 
 const HASH_LENGTH_BYTES = 32;
 const SCOPES: readonly SignerScope[] = ["all", "admit"];
@@ -74,6 +74,20 @@ const CODECS: { readonly [K in Kind]: KindCodec<BodyOf<K>> } = {
       sealKey: reader.fixed(X25519_KEY_LENGTH_BYTES),
       address: reader.fixed(IPV4_LENGTH_BYTES),
       name: readName(reader),
+      terms: readTerms(reader, false).terms,
+    }),
+  },
+  "admit-machine": {
+    number: 17,
+    write: (writer, { machineKey, sealKey, address, name, consent, terms }) =>
+      writeTerms(writer.fixed(machineKey).fixed(sealKey).fixed(address).text(name).fixed(consent), terms, false),
+    read: (reader) => ({
+      kind: "admit-machine",
+      machineKey: reader.fixed(ED25519_PUBLIC_KEY_LENGTH_BYTES),
+      sealKey: reader.fixed(X25519_KEY_LENGTH_BYTES),
+      address: reader.fixed(IPV4_LENGTH_BYTES),
+      name: readName(reader),
+      consent: reader.fixed(ED25519_SIGNATURE_LENGTH_BYTES),
       terms: readTerms(reader, false).terms,
     }),
   },
@@ -131,7 +145,7 @@ const CODECS: { readonly [K in Kind]: KindCodec<BodyOf<K>> } = {
       kind: "rotate",
       epoch: reader.u32(),
       networkKeyHash: reader.fixed(HASH_LENGTH_BYTES),
-      previousKey: reader.fixed(SEALED_PREVIOUS_KEY_LENGTH_BYTES),
+      previousKey: reader.fixed(SEALED_KEY_LENGTH_BYTES),
     }),
   },
   "move-registry": {

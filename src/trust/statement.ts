@@ -15,7 +15,7 @@
  * allow to say this; a join is signed by the joining machine as well.
  */
 
-import { concatBytes, isAllZero, utf8 } from "../base/bytes.ts";
+import { concatBytes, isAllZero } from "../base/bytes.ts";
 import {
   ED25519_PUBLIC_KEY_LENGTH_BYTES,
   ED25519_SIGNATURE_LENGTH_BYTES,
@@ -24,12 +24,11 @@ import {
 } from "../crypto/ed25519.ts";
 import { sha256 } from "../crypto/kdf.ts";
 import { ByteReader, ByteWriter } from "./codec.ts";
+import { verifyConsent } from "./consent.ts";
 import { type SigningKeyPair, TAILNET_ID_LENGTH_BYTES, type TailnetId } from "./identity.ts";
+import { SIGNED_PREFIX } from "./signed-prefix.ts";
 import type { StatementBody } from "./statement-body.ts";
 import { decodeBody, encodeBody, kindNumberOf } from "./statement-codec.ts";
-
-/** What every signed thing of this protocol begins with. */
-export const SIGNED_PREFIX = utf8("minitail/1");
 
 export const HASH_LENGTH_BYTES = 32;
 export const LONGEST_BODY_BYTES = 512 * 1024;
@@ -140,12 +139,13 @@ export function statementHash(tailnetId: TailnetId, statement: Statement): Uint8
   return sha256(signedMessage(tailnetIdFor(tailnetId, statement), statement.signedPart));
 }
 
-/** True if the author signed it, and the joining machine too where it is a join. */
+/** True if the author signed it, and the machine that it admits agreed. */
 export function verifySignatures(tailnetId: TailnetId, statement: Statement): boolean {
   const message = signedMessage(tailnetIdFor(tailnetId, statement), statement.signedPart);
   if (!ed25519Verify(statement.author, message, statement.signatures[0]!)) return false;
-  if (statement.body.kind !== "join") return true;
-  return ed25519Verify(statement.body.machineKey, message, statement.signatures[1]!);
+  if (statement.body.kind === "join")
+    return ed25519Verify(statement.body.machineKey, message, statement.signatures[1]!);
+  return statement.body.kind !== "admit-machine" || verifyConsent(statement.body);
 }
 
 /** The id of the tailnet that begins with this genesis. */
