@@ -43,7 +43,8 @@ class TablesPlane implements Plane {
     };
     const scratch = new Uint8Array(new ArrayBuffer(PACKET_BUFFER_LENGTH_BYTES));
     const cipher = new NobleTransportCipher();
-    this.#transmitter = new Transmitter(this.#tables, cipher, { send }, { handshakeWanted, activity }, scratch);
+    const events = { handshakeWanted, activity, deliver() {} };
+    this.#transmitter = new Transmitter(this.#tables, cipher, { send }, events, scratch);
     this.#receiver = new Receiver(
       this.#tables,
       new NobleTransportCipher(),
