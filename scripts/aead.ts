@@ -1,16 +1,27 @@
 /**
- * Builds `ffi/aead`, the data plane's cipher in Rust, where there is a cargo that can; elsewhere the executable is
- * built without it. Once for each state of its sources: after that the library comes from `.cache/aead`.
+ * Builds `ffi/aead`, the data plane's ciphers in Rust, where there is a cargo that can; elsewhere the executable is
+ * built without them. Once for each state of their sources: after that the libraries come from `.cache/aead`.
  */
 
 import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
+import { unpackIpsecMb } from "./ipsec-mb.ts";
 import { errorText, ROOT } from "./tree.ts";
 
-const CRATE_FILES = ["Cargo.toml", "src/lib.rs", "checksums.json"];
+const CRATE_FILES = [
+  "Cargo.toml",
+  "src/lib.rs",
+  "src/ring.rs",
+  "src/ipsec_mb.rs",
+  "checksums.json",
+  "libraries.json",
+] as const;
 
 const LIMIT_MS = 300_000;
+
+/** Each is a library of its own, by the crate's feature of that name. */
+export type AeadName = "ring" | "ipsec-mb";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -27,18 +38,22 @@ interface Place {
  * @param environment what programs are found by and run with
  * @returns why there is none, `undefined` where there is one
  */
-export function buildAead(root = ROOT, environment: Environment = process.env): string | undefined {
+export function buildAead(name: AeadName, root = ROOT, environment: Environment = process.env): string | undefined {
   const place: Place = { crate: join(root, "ffi/aead"), cache: join(root, ".cache/aead"), environment };
-  const library = join(place.crate, "build", `aead-${process.arch}.so`);
-  const cached = join(place.cache, `${hashOfSources(place)}-${process.arch}.so`);
+  const library = join(place.crate, "build", libraryFile(name));
+  const cached = join(place.cache, `${hashOfSources(place)}-${libraryFile(name)}`);
   try {
-    if (!existsSync(cached)) copyWhole(compile(place), cached);
+    if (!existsSync(cached)) copyWhole(compile(name, place), cached);
     if (!existsSync(library) || !readFileSync(cached).equals(readFileSync(library))) copyWhole(cached, library);
     return undefined;
   } catch (error) {
     rmSync(library, { force: true });
     return errorText(error);
   }
+}
+
+function libraryFile(name: AeadName): string {
+  return `${name}-${process.arch}.so`;
 }
 
 function hashOfSources({ crate }: Place): string {
@@ -48,22 +63,25 @@ function hashOfSources({ crate }: Place): string {
 }
 
 /** Compiles a copy of the crate, so that what cargo writes stays out of the repository. Answers the library's path. */
-function compile(place: Place): string {
+function compile(name: AeadName, place: Place): string {
   const cargo = findCargo(place);
   const copy = join(place.cache, "crate");
   for (const file of CRATE_FILES) copyWhole(join(place.crate, file), join(copy, file));
-  const target = join(place.cache, "target");
-  const environment = {
-    ...place.environment,
-    CARGO_TARGET_DIR: target,
-    // Panics name their source files, which are in the home folder of whoever builds.
-    RUSTFLAGS: `--remap-path-prefix=${homedir()}=.`,
-  };
+  const target = join(place.cache, "target", name);
+  // Panics name their source files, which are in the home folder of whoever builds.
+  const flags = [`--remap-path-prefix=${homedir()}=.`];
+  if (name === "ipsec-mb") flags.push(`-Lnative=${ipsecMbFolder(place)}`);
+  const environment = { ...place.environment, CARGO_TARGET_DIR: target, RUSTFLAGS: flags.join(" ") };
   const run = (...args: readonly string[]) => output([cargo, ...args], copy, environment);
   run("generate-lockfile");
   checkCrates(copy, run("tree", "--locked", "--edges=normal,build", "--prefix=none", "--format={p}"));
-  run("build", "--release", "--locked");
+  run("build", "--release", "--locked", "--no-default-features", `--features=${name}`);
   return join(target, "release/libaead.so");
+}
+
+function ipsecMbFolder({ crate, cache, environment }: Place): string {
+  const checksums = JSON.parse(readFileSync(join(crate, "libraries.json"), "utf8")) as Record<string, string>;
+  return unpackIpsecMb(join(cache, "ipsec-mb"), checksums, environment);
 }
 
 /** The path of cargo. Throws where there is none, or one that is older than Cargo.toml asks for. */

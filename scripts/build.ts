@@ -14,8 +14,10 @@ import { EXECUTABLE, ensurePackages, errorText, formatBuildLogs, ROOT } from "./
 /** Builds the executable and answers its path. */
 export async function build(): Promise<string> {
   await ensurePackages();
-  const withoutAead = buildAead();
-  if (withoutAead !== undefined) console.log(`without ffi/aead, and so with slower packets: ${withoutAead}`);
+  for (const name of ["ring", "ipsec-mb"] as const) {
+    const reason = buildAead(name);
+    if (reason !== undefined) console.log(`without ${name} of ffi/aead, and so with slower packets: ${reason}`);
+  }
   await buildSelftest();
   const result = await Bun.build({
     entrypoints: [join(ROOT, "src/main.ts")],

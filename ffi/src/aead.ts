@@ -11,10 +11,11 @@ import { fileURLToPath } from "node:url";
 import { memfdWith } from "./memfd.ts";
 
 /** Exports and their arguments that this file knows; aead/src/lib.rs says which it has. */
-const CONTRACT = 1;
+const CONTRACT = 2;
 
 const SYMBOLS = {
   aead_contract: { args: [], returns: "u32" },
+  aead_runs_here: { args: [], returns: "u32" },
   aead_context_size: { args: [], returns: "u32" },
   aead_context_alignment: { args: [], returns: "u32" },
   aead_init: { args: ["ptr", "ptr"], returns: "u32" },
@@ -61,26 +62,30 @@ export interface AeadLibrary {
   ) => number;
 }
 
-let loaded: AeadLibrary | undefined;
+/** Which implementation: `ipsec-mb` is the faster, for processors with AVX-512. */
+export type AeadName = "ring" | "ipsec-mb";
+
+const loaded: Partial<Record<AeadName, AeadLibrary>> = {};
 
 /**
  * Loads it from memory, once a thread.
  *
  * @throws Error where it was not built, or not for this processor, or can't be loaded
  */
-export function loadAead(): AeadLibrary {
-  loaded ??= load();
-  return loaded;
+export function loadAead(name: AeadName): AeadLibrary {
+  loaded[name] ??= load(name);
+  return loaded[name];
 }
 
-function load(): AeadLibrary {
-  const path = libraryPath();
+function load(name: AeadName): AeadLibrary {
+  const path = libraryPath(name);
   if (path === undefined) throw new Error(`not built for ${process.arch}`);
   // The descriptor stays open: the dynamic linker knows a library by its path, and would take another one that is
   // loaded later from the same /proc/self/fd/N for this one.
-  const { symbols } = dlopen(memfdWith(readFileSync(path), "aead").path, SYMBOLS);
+  const { symbols } = dlopen(memfdWith(readFileSync(path), name).path, SYMBOLS);
   const contract = symbols.aead_contract();
   if (contract !== CONTRACT) throw new Error(`the library has contract ${contract}, not ${CONTRACT}`);
+  if (symbols.aead_runs_here() !== 1) throw new Error("not for this processor");
   return {
     contextSizeBytes: symbols.aead_context_size(),
     contextAlignmentBytes: symbols.aead_context_alignment(),
@@ -92,10 +97,10 @@ function load(): AeadLibrary {
   };
 }
 
-function libraryPath(): string | undefined {
-  const embedded = embeddedPath();
+function libraryPath(name: AeadName): string | undefined {
+  const embedded = embeddedPath(name);
   if (embedded !== undefined) return fileURLToPath(new URL(embedded, import.meta.url));
-  const built = join(import.meta.dir, `../aead/build/aead-${process.arch}.so`);
+  const built = join(import.meta.dir, `../aead/build/${name}-${process.arch}.so`);
   return existsSync(built) ? built : undefined;
 }
 
@@ -103,11 +108,22 @@ function libraryPath(): string | undefined {
  * Inside a bundle or an executable, which holds the file if it was there when that was made: the bundler lets a
  * `require` fail that is inside `try`. Undefined when running from the source, where Bun can't load such a file.
  */
-function embeddedPath(): string | undefined {
+function embeddedPath(name: AeadName): string | undefined {
+  const path = name === "ipsec-mb" ? requireIpsecMb() : requireRing();
+  return typeof path === "string" ? path : undefined;
+}
+
+function requireRing(): unknown {
   try {
-    const path: unknown =
-      process.arch === "x64" ? require("../aead/build/aead-x64.so") : require("../aead/build/aead-arm64.so");
-    return typeof path === "string" ? path : undefined;
+    return process.arch === "x64" ? require("../aead/build/ring-x64.so") : require("../aead/build/ring-arm64.so");
+  } catch {
+    return undefined;
+  }
+}
+
+function requireIpsecMb(): unknown {
+  try {
+    return require("../aead/build/ipsec-mb-x64.so");
   } catch {
     return undefined;
   }

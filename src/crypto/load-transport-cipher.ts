@@ -6,8 +6,8 @@ import { type Log, silentLog } from "../base/log.ts";
 import { checkTransportCipher } from "./check-transport-cipher.ts";
 import { loadSodiumBinding } from "./sodium-binding.ts";
 import type { TransportCipher, TransportCipherName } from "./transport-cipher.ts";
+import { NativeTransportCipher } from "./transport-cipher-native.ts";
 import { NobleTransportCipher } from "./transport-cipher-noble.ts";
-import { RingTransportCipher } from "./transport-cipher-ring.ts";
 import { SodiumTransportCipher } from "./transport-cipher-sodium.ts";
 
 /** A way to have a transport cipher. */
@@ -19,7 +19,8 @@ export interface TransportCipherImplementation {
 
 /** Fastest first. The last one runs wherever Bun does. */
 const IMPLEMENTATIONS: readonly TransportCipherImplementation[] = [
-  { name: "ring", load: () => new RingTransportCipher(loadAead()) },
+  { name: "ipsec-mb", load: () => new NativeTransportCipher("ipsec-mb", loadAead("ipsec-mb")) },
+  { name: "ring", load: () => new NativeTransportCipher("ring", loadAead("ring")) },
   { name: "sodium", load: () => new SodiumTransportCipher(loadSodiumBinding()) },
   { name: "noble", load: () => new NobleTransportCipher() },
 ];

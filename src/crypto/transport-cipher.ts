@@ -8,7 +8,7 @@
  */
 
 /** Which implementation runs, as `status` names it. */
-export type TransportCipherName = "ring" | "sodium" | "noble";
+export type TransportCipherName = "ipsec-mb" | "ring" | "sodium" | "noble";
 
 export interface TransportCipher {
   readonly name: TransportCipherName;

@@ -59,7 +59,7 @@ export interface Status {
   readonly peers: readonly NodeStatus[];
   readonly registry: RegistryState | null;
   readonly dataplane: {
-    readonly aead: "ring" | "sodium" | "noble";
+    readonly aead: "ipsec-mb" | "ring" | "sodium" | "noble";
     readonly offloads: readonly string[];
     /** Those that are not in use, or not for `peer`, though the fast way could. */
     readonly offloadsOff: readonly {

@@ -13,6 +13,7 @@ import {
 } from "bun-ffi-tun";
 import { concatBytes } from "../../src/base/bytes.ts";
 import { parseAddress, parsePrefix } from "../../src/base/ip.ts";
+import { loadAllTransportCiphers } from "../../src/crypto/load-transport-cipher.ts";
 import type { TransportCipherName } from "../../src/crypto/transport-cipher.ts";
 import { openUdpWire, type UdpWire } from "../../src/daemon/udp-wire.ts";
 import { DataPlane } from "../../src/dataplane/dataplane.ts";
@@ -123,7 +124,7 @@ function echo(source: string, destination: string, sequence: number): Uint8Array
 
 describe.each(["plain", "fast"] as const)("the workers, the %s way", (way) => {
   for (const family of [4, 6] as const) {
-    for (const cipher of ["ring", "sodium", "noble"] as const) {
+    for (const { name: cipher } of loadAllTransportCiphers()) {
       test(`carry packets both ways over IPv${family} with ${cipher}`, async () => {
         const a = await startNode(way, cipher);
         const b = await startNode(way, cipher);

@@ -21,10 +21,11 @@ const LIMIT_MS = 300_000;
 const folder = mkdtempSync(join(tmpdir(), "minitail-aead-"));
 const root = join(folder, "repository");
 const crate = join(root, "ffi/aead");
-const library = join(crate, `build/aead-${process.arch}.so`);
+const library = join(crate, `build/ring-${process.arch}.so`);
+const ipsecMb = join(crate, `build/ipsec-mb-${process.arch}.so`);
 
 /** Whether this machine can build it at all; in CI it must. */
-const canBuild = buildAead() === undefined;
+const canBuild = buildAead("ring") === undefined;
 
 beforeEach(() => {
   rmSync(root, { recursive: true, force: true });
@@ -53,9 +54,14 @@ function leaveOldLibrary(): void {
   writeFileSync(library, "old");
 }
 
-test("in CI it is built", () => {
-  expect(canBuild || process.env["CI"] !== "true").toBe(true);
-});
+test(
+  "in CI it is built",
+  () => {
+    expect(canBuild || process.env["CI"] !== "true").toBe(true);
+    expect(buildAead("ipsec-mb") === undefined || process.env["CI"] !== "true").toBe(true);
+  },
+  LIMIT_MS,
+);
 
 test.each([
   ["there is none", undefined, "there is no cargo"],
@@ -63,13 +69,13 @@ test.each([
   ["it is something else", "horse", "horse is older than 1.66"],
 ])("where cargo is of no use (%s), no library is left, and the reason is said", (_what, version, reason) => {
   leaveOldLibrary();
-  expect(buildAead(root, version === undefined ? { PATH: "" } : withCargo(version))).toBe(reason);
+  expect(buildAead("ring", root, version === undefined ? { PATH: "" } : withCargo(version))).toBe(reason);
   expect(existsSync(library)).toBe(false);
 });
 
 test("without a network likewise", () => {
   leaveOldLibrary();
-  expect(buildAead(root, withCargo("cargo 2.0.0"))).toBe("cargo generate-lockfile failed: error: no network");
+  expect(buildAead("ring", root, withCargo("cargo 2.0.0"))).toBe("cargo generate-lockfile failed: error: no network");
   expect(existsSync(library)).toBe(false);
 });
 
@@ -77,19 +83,19 @@ test(
   "is built once, and taken from the cache after that",
   () => {
     if (!canBuild) return console.log("there is no cargo that can build ffi/aead");
-    expect(buildAead(root)).toBeUndefined();
+    expect(buildAead("ring", root)).toBeUndefined();
     expect(readFileSync(library).subarray(0, 4).toString("latin1")).toBe("\x7fELF");
     expect(statSync(library).size).toBeLessThan(100_000);
     expect(existsSync(join(crate, "Cargo.lock"))).toBe(false);
 
     rmSync(library);
     const startMs = performance.now();
-    expect(buildAead(root, { PATH: "" })).toBeUndefined();
+    expect(buildAead("ring", root, { PATH: "" })).toBeUndefined();
     expect(existsSync(library)).toBe(true);
     expect(performance.now() - startMs).toBeLessThan(1000);
 
     writeFileSync(join(crate, "src/lib.rs"), `${readFileSync(join(crate, "src/lib.rs"), "utf8")}\n`);
-    expect(buildAead(root, { PATH: "" })).toBe("there is no cargo");
+    expect(buildAead("ring", root, { PATH: "" })).toBe("there is no cargo");
     expect(existsSync(library)).toBe(false);
   },
   LIMIT_MS,
@@ -102,13 +108,31 @@ test(
     const file = join(crate, "checksums.json");
     const checksums = JSON.parse(readFileSync(file, "utf8")) as Record<string, string>;
     writeFileSync(file, JSON.stringify({ ...checksums, "ring 0.17.14": "0".repeat(64) }));
-    expect(buildAead(root)).toBe("not the crates of checksums.json: ring 0.17.14");
+    expect(buildAead("ring", root)).toBe("not the crates of checksums.json: ring 0.17.14");
     const { "untrusted 0.9.0": _unlisted, ...others } = checksums;
     writeFileSync(file, JSON.stringify(others));
-    expect(buildAead(root)).toBe("not the crates of checksums.json: untrusted 0.9.0");
+    expect(buildAead("ring", root)).toBe("not the crates of checksums.json: untrusted 0.9.0");
     writeFileSync(file, JSON.stringify({ ...checksums, "left-pad 1.0.0": "0".repeat(64) }));
-    expect(buildAead(root)).toBe("not the crates of checksums.json: left-pad 1.0.0");
+    expect(buildAead("ring", root)).toBe("not the crates of checksums.json: left-pad 1.0.0");
     expect(existsSync(library)).toBe(false);
+  },
+  LIMIT_MS,
+);
+
+test(
+  "ipsec-mb is linked from Debian's archive, and from no other",
+  () => {
+    if (buildAead("ipsec-mb") !== undefined) return console.log("Debian's libipsec-mb-dev can't be had here");
+    cpSync(join(ROOT, ".cache/aead/ipsec-mb"), join(root, ".cache/aead/ipsec-mb"), { recursive: true });
+    expect(buildAead("ipsec-mb", root)).toBeUndefined();
+    expect(statSync(ipsecMb).size).toBeLessThan(500_000);
+
+    const archive = join(root, ".cache/aead/ipsec-mb/usr/lib/x86_64-linux-gnu/libIPSec_MB.a");
+    writeFileSync(archive, readFileSync(archive).fill(0, 1000, 1016));
+    writeFileSync(join(crate, "src/lib.rs"), `${readFileSync(join(crate, "src/lib.rs"), "utf8")}\n`);
+    expect(buildAead("ipsec-mb", root)).toBe("libIPSec_MB.a of libipsec-mb-dev 1.3-2 is not the one of libraries.json");
+    expect(existsSync(ipsecMb)).toBe(false);
+    expect(buildAead("ipsec-mb", root, { PATH: `${dirname(Bun.which("cargo")!)}` })).toBe("there is no apt-get");
   },
   LIMIT_MS,
 );

@@ -5,12 +5,16 @@
 
 #![no_std]
 
+#[cfg_attr(feature = "ipsec-mb", path = "ipsec_mb.rs")]
+#[cfg_attr(not(feature = "ipsec-mb"), path = "ring.rs")]
+mod cipher;
+
+use cipher::{open, seal, Context};
 use core::alloc::{GlobalAlloc, Layout};
-use core::{mem, ptr, slice};
-use ring::aead::{Aad, LessSafeKey, Nonce, UnboundKey, CHACHA20_POLY1305};
+use core::{mem, ptr};
 
 /// Counts up when an export changes.
-const CONTRACT: u32 = 1;
+const CONTRACT: u32 = 2;
 
 const HEADER: usize = 16;
 const TAG: usize = 16;
@@ -27,38 +31,38 @@ pub extern "C" fn aead_contract() -> u32 {
     CONTRACT
 }
 
+/// 1 where the processor has what the cipher needs; elsewhere nothing else may be called but `aead_contract`.
+#[no_mangle]
+pub extern "C" fn aead_runs_here() -> u32 {
+    u32::from(cipher::runs_here())
+}
+
 #[no_mangle]
 pub extern "C" fn aead_context_size() -> u32 {
-    mem::size_of::<LessSafeKey>() as u32
+    mem::size_of::<Context>() as u32
 }
 
 #[no_mangle]
 pub extern "C" fn aead_context_alignment() -> u32 {
-    mem::align_of::<LessSafeKey>() as u32
+    mem::align_of::<Context>() as u32
 }
 
 /// Prepares the 32-byte `key` in `context`. Zeros erase it: there is nothing to release.
 #[no_mangle]
-pub unsafe extern "C" fn aead_init(context: *mut LessSafeKey, key: *const u8) -> u32 {
-    match UnboundKey::new(&CHACHA20_POLY1305, slice::from_raw_parts(key, 32)) {
-        Ok(key) => {
-            ptr::write(context, LessSafeKey::new(key));
-            1
-        }
-        Err(_) => 0,
-    }
+pub unsafe extern "C" fn aead_init(context: *mut Context, key: *const u8) -> u32 {
+    u32::from(cipher::init(context, key))
 }
 
 /// Seals `length` bytes at `packet` in place, and writes the tag behind them.
 #[no_mangle]
-pub unsafe extern "C" fn aead_seal(context: *const LessSafeKey, counter: f64, packet: *mut u8, length: u32) -> u32 {
+pub unsafe extern "C" fn aead_seal(context: *const Context, counter: f64, packet: *mut u8, length: u32) -> u32 {
     u32::from(seal(&*context, counter as u64, packet, length as usize))
 }
 
 /// Opens `length` bytes of ciphertext and tag, 16 or more, at `source`, to `target`: there or anywhere before.
 #[no_mangle]
 pub unsafe extern "C" fn aead_open(
-    context: *const LessSafeKey,
+    context: *const Context,
     counter: f64,
     target: *mut u8,
     source: *const u8,
@@ -70,7 +74,7 @@ pub unsafe extern "C" fn aead_open(
 /// Cuts a payload into transport messages side by side, and seals them. Answers their length together.
 #[no_mangle]
 pub unsafe extern "C" fn aead_seal_n(
-    context: *const LessSafeKey,
+    context: *const Context,
     receiver: u32,
     counter: f64,
     messages: *mut u8,
@@ -114,7 +118,7 @@ pub unsafe extern "C" fn aead_seal_n(
 /// in `results` the counter of each, or -1.
 #[no_mangle]
 pub unsafe extern "C" fn aead_open_n(
-    context: *const LessSafeKey,
+    context: *const Context,
     receiver: u32,
     messages: *mut u8,
     length: u32,
@@ -156,30 +160,11 @@ pub unsafe extern "C" fn aead_open_n(
     taken as u32
 }
 
-unsafe fn seal(context: &LessSafeKey, counter: u64, packet: *mut u8, length: usize) -> bool {
-    let text = slice::from_raw_parts_mut(packet, length);
-    match context.seal_in_place_separate_tag(nonce(counter), Aad::empty(), text) {
-        Ok(tag) => {
-            ptr::copy_nonoverlapping(tag.as_ref().as_ptr(), packet.add(length), TAG);
-            true
-        }
-        Err(_) => false,
-    }
-}
-
-unsafe fn open(context: &LessSafeKey, counter: u64, target: *mut u8, source: *const u8, length: usize) -> bool {
-    let shift = source.offset_from(target) as usize;
-    let range = slice::from_raw_parts_mut(target, shift + length);
-    context
-        .open_within(nonce(counter), Aad::empty(), range, shift..)
-        .is_ok()
-}
-
 /// Four zero bytes and the counter (WireGuard paper, section 5.4.6).
-fn nonce(counter: u64) -> Nonce {
+fn nonce(counter: u64) -> [u8; 12] {
     let mut bytes = [0; 12];
     bytes[4..].copy_from_slice(&counter.to_le_bytes());
-    Nonce::assume_unique_for_key(bytes)
+    bytes
 }
 
 /// ring links `alloc` even without its features, and so an allocator must be there. It is never called.

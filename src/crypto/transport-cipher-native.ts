@@ -1,10 +1,10 @@
 /**
- * The transport cipher by ring, the crate that `bun-ffi-tun/aead` is built with, one message at a time and in runs. It
- * is given addresses: nothing reaches it before its range was checked against the buffer.
+ * The transport cipher by one of the libraries of `bun-ffi-tun/aead`, one message at a time and in runs. It is given
+ * addresses: nothing reaches it before its range was checked against the buffer.
  */
 
 import { type Pointer, ptr } from "bun:ffi";
-import type { AeadLibrary } from "bun-ffi-tun/aead";
+import type { AeadLibrary, AeadName } from "bun-ffi-tun/aead";
 import { MinitailError } from "../base/errors.ts";
 import { AEAD_TAG_LENGTH_BYTES } from "./aead.ts";
 import { KeyContexts } from "./key-contexts.ts";
@@ -12,15 +12,16 @@ import { checkCounter, checkRange, checkTarget } from "./transport-arguments.ts"
 import type { OpenRun, SealRun, TransportCipherBatch } from "./transport-cipher-batch.ts";
 import { checkOpenRun, checkSealRun } from "./transport-runs.ts";
 
-export class RingTransportCipher implements TransportCipherBatch {
-  readonly name = "ring";
+export class NativeTransportCipher implements TransportCipherBatch {
+  readonly name: AeadName;
   readonly #library: AeadLibrary;
   readonly #contexts: KeyContexts;
   /** The buffers of the last calls, and where they are. */
   readonly #packets = new BufferAddress();
   readonly #payloads = new BufferAddress();
 
-  constructor(library: AeadLibrary) {
+  constructor(name: AeadName, library: AeadLibrary) {
+    this.name = name;
     this.#library = library;
     this.#contexts = new KeyContexts(library);
   }
