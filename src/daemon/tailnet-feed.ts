@@ -2,6 +2,9 @@
  * When the registry is read: at the start, when the channel says that something changed, when the
  * subscription comes back, and now and then in case nobody said so. What fails is tried again, a little
  * later each time.
+ *
+ * All members are told at the same moment. In a large tailnet each waits for a random part of a short time,
+ * and what it is told meanwhile is one reading.
  */
 
 import type { Clock, Timer } from "../base/clock.ts";
@@ -39,6 +42,8 @@ export interface FeedOptions {
   readonly clock: Clock;
   readonly random: RandomSource;
   readonly log: Log;
+  /** Over how long members spread what they are told at the same moment. */
+  spreadMs(): number;
   sync(scope: SyncScope): Promise<void>;
 }
 
@@ -52,6 +57,9 @@ export class TailnetFeed {
   #failure: unknown;
   #retry: Timer | undefined;
   #poll: Timer | undefined;
+  /** What the registry told and is not asked for yet. */
+  #told: SyncScope | undefined;
+  #soon: Timer | undefined;
   #stopped = false;
 
   constructor(options: FeedOptions) {
@@ -65,7 +73,7 @@ export class TailnetFeed {
   start(): void {
     const { registry, channel } = this.#options;
     this.#subscription = registry.subscribe(channel, {
-      onMessage: (text) => this.request(scopeOfMessage(text)),
+      onMessage: (text) => this.#requestSoon(scopeOfMessage(text)),
       onConnected: () => this.#handleConnected(true),
       onDisconnected: () => this.#handleConnected(false),
     });
@@ -79,6 +87,7 @@ export class TailnetFeed {
     this.#subscription?.close();
     this.#retry?.cancel();
     this.#poll?.cancel();
+    this.#soon?.cancel();
   }
 
   /** Why reading fails since it last succeeded. */
@@ -90,6 +99,22 @@ export class TailnetFeed {
   request(scope: SyncScope): void {
     this.#wanted = mergeScopes(this.#wanted, scope);
     if (this.#subscription && !this.#running && !this.#retry && !this.#stopped) void this.#run();
+  }
+
+  #requestSoon(scope: SyncScope): void {
+    const { clock, random, spreadMs } = this.#options;
+    this.#told = mergeScopes(this.#told, scope);
+    const waitMs = spreadMs() * randomFraction(random);
+    if (waitMs === 0) this.#requestTold();
+    else this.#soon ??= clock.after(waitMs, () => this.#requestTold());
+  }
+
+  #requestTold(): void {
+    const told = this.#told!;
+    this.#soon?.cancel();
+    this.#soon = undefined;
+    this.#told = undefined;
+    this.request(told);
   }
 
   async #run(): Promise<void> {
@@ -128,8 +153,8 @@ export class TailnetFeed {
     const wasConnected = this.#connected;
     this.#connected = connected;
     if (connected) {
-      this.request(WHOLE_SCOPE);
-      this.#retryNow();
+      this.#requestSoon(WHOLE_SCOPE);
+      if (this.#retry) this.#retryNow();
     }
     if (connected !== wasConnected) this.#schedulePoll();
   }

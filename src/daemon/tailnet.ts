@@ -27,6 +27,10 @@ import { RecordBook } from "./tailnet-records.ts";
 import { refillChain } from "./tailnet-refill.ts";
 import { type Membership, type StoredRecord, type StoredRecords, saveChain, saveRecords } from "./tailnet-store.ts";
 
+/** What all members are told at once they read within so long, so that a registry serves many. */
+const READING_SPREAD_PER_MEMBER_MS = 2;
+const LONGEST_READING_SPREAD_MS = 2000;
+
 /** A registry that goes on losing what it is given is not filled again more often. */
 const REFILL_INTERVAL_MS = 60_000;
 
@@ -65,7 +69,15 @@ export class Tailnet {
     this.#own = new OwnRecord(context, membership, this.#book, stored.ownNumber);
     this.#storedNumber = chain.head.number;
     const { channel } = tailnetKeys(tailnetId);
-    this.#feed = new TailnetFeed({ registry, channel, clock, random, log, sync: (scope) => this.sync(scope) });
+    this.#feed = new TailnetFeed({
+      registry,
+      channel,
+      clock,
+      random,
+      log,
+      spreadMs: () => Math.min(this.state.members.size * READING_SPREAD_PER_MEMBER_MS, LONGEST_READING_SPREAD_MS),
+      sync: (scope) => this.sync(scope),
+    });
   }
 
   /** 32 characters. */

@@ -64,6 +64,7 @@ class Scene {
   readonly scopes: SyncScope[] = [];
   handlers: SubscriptionHandlers | undefined;
   fails = false;
+  spreadMs = 0;
   /** What a sync waits for. */
   gate: Promise<void> = Promise.resolve();
   readonly feed: TailnetFeed;
@@ -80,6 +81,7 @@ class Scene {
       clock: this.clock,
       random: (lengthBytes) => new Uint8Array(lengthBytes).fill(128),
       log: silentLog,
+      spreadMs: () => this.spreadMs,
       sync: async (scope) => {
         this.scopes.push(scope);
         await this.gate;
@@ -158,6 +160,22 @@ describe("feed", () => {
     const before = scene.scopes.length;
     await scene.clock.advance(10 * 60_000);
     expect(scene.scopes.length - before).toBe(7);
+    scene.feed.stop();
+  });
+
+  test("in a large tailnet what is told within a short time is one reading", async () => {
+    const scene = new Scene();
+    scene.spreadMs = 2000;
+    scene.feed.start();
+    await settle();
+    for (const fill of [1, 2, 3]) {
+      scene.handlers!.onMessage(formatHint({ kind: "record", nodeId: idOf(fill) }));
+      await scene.clock.advance(200);
+    }
+    scene.handlers!.onMessage("chain");
+    expect(scene.scopes).toHaveLength(1);
+    await scene.clock.advance(2000);
+    expect(scene.scopes.slice(1)).toEqual([{ chain: true, records: new Set([idOf(1), idOf(2), idOf(3)]) }]);
     scene.feed.stop();
   });
 
