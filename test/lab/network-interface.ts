@@ -1,6 +1,6 @@
 /** A host's network interface: where one end of a cable is plugged in. */
 
-import { addAddress, addRoute, deleteAddress, deleteRoute, type NetlinkSocket } from "bun-ffi-tun";
+import { addAddress, addRoute, changeLink, deleteAddress, deleteRoute, type NetlinkSocket } from "bun-ffi-tun";
 import { type IpAddress, type IpPrefix, parseAddress, parsePrefix } from "../../src/base/ip.ts";
 
 /** Addresses of an interface, and the way to everything else. Of either family, or one of each. */
@@ -34,6 +34,11 @@ export class NetworkInterface {
     for (const via of gateways) addRoute(this.#netlink, this.#defaultRoute(via));
     this.#addresses = addresses;
     this.#gateways = gateways;
+  }
+
+  /** The largest packet that this end sends and takes. */
+  setMtu(mtuBytes: number): void {
+    changeLink(this.#netlink, this.index, { mtu: mtuBytes });
   }
 
   #defaultRoute(gateway: IpAddress) {

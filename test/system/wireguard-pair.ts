@@ -4,13 +4,16 @@ import { writeFileSync } from "node:fs";
 import { eventually, type Host, type HostProcess, type Lab } from "../lab/index.ts";
 import { MINITAIL } from "./mesh-node.ts";
 
+/** An other than the first in the path, as the newest, which has offloads: that of Debian 12 has none. */
+const WIREGUARD_GO = process.env["WIREGUARD_GO"] ?? "wireguard-go";
+
 /** `minitail` carries packets the fast way, where this kernel has what it needs. */
 export type WireguardProgram = "minitail" | "minitail-plain" | "wireguard-go";
 
 const COMMANDS: Readonly<Record<WireguardProgram, readonly string[]>> = {
   minitail: [MINITAIL, "wireguard", "-f", "--dataplane", "fast"],
   "minitail-plain": [MINITAIL, "wireguard", "-f", "--dataplane", "plain"],
-  "wireguard-go": ["wireguard-go", "-f"],
+  "wireguard-go": [WIREGUARD_GO, "-f"],
 };
 
 const START_LIMIT_MS = 15_000;
@@ -31,20 +34,45 @@ export interface PairOptions {
   /** Of the packets outside. */
   readonly family: 4 | 6;
   readonly presharedKey: boolean;
+  /** What the programs are told besides; of minitail. */
+  readonly flags?: readonly string[];
+  /** Default: by a switch. */
+  readonly connect?: ConnectHosts;
 }
+
+/** Plugs both in. Answers their addresses outside, IPv4 and IPv6. */
+export type ConnectHosts = (
+  lab: Lab,
+  hosts: readonly [Host, Host],
+) => Promise<readonly [readonly [string, string], readonly [string, string]]>;
+
+const connectBySwitch: ConnectHosts = async (lab, [a, b]) => {
+  const lan = lab.switch("lan");
+  a.connect(lan, { address: ["192.0.2.1/24", "2001:db8::1/64"] });
+  b.connect(lan, { address: ["192.0.2.2/24", "2001:db8::2/64"] });
+  return [
+    ["192.0.2.1", "2001:db8::1"],
+    ["192.0.2.2", "2001:db8::2"],
+  ];
+};
 
 export const INTERFACE = "wg0";
 export const PORT = 51820;
 
 /** Starts the program in the foreground; the interface and its socket are there when this returns. */
-export async function startWireguard(host: Host, program: WireguardProgram): Promise<HostProcess> {
-  let running = host.spawn([...COMMANDS[program], INTERFACE], { env: { LOG_LEVEL: "verbose" } });
+export async function startWireguard(
+  host: Host,
+  program: WireguardProgram,
+  flags: readonly string[] = [],
+): Promise<HostProcess> {
+  const command = [...COMMANDS[program], ...(program === "wireguard-go" ? [] : flags), INTERFACE];
+  let running = host.spawn(command, { env: { LOG_LEVEL: "verbose" } });
   const hung = await eventually(
     `wg to show what ${program} made`,
     async () => {
       if (running.exit && program === "wireguard-go") {
         // That of 2022 ends by itself now and then, right after its start and without a word.
-        running = host.spawn([...COMMANDS[program], INTERFACE], { env: { LOG_LEVEL: "verbose" } });
+        running = host.spawn(command, { env: { LOG_LEVEL: "verbose" } });
       }
       if (running.exit) throw new Error(`it ended: ${running.stderr}`);
       const showing = host.spawn(["wg", "show", INTERFACE]);
@@ -63,16 +91,17 @@ export async function startWireguard(host: Host, program: WireguardProgram): Pro
 
 /** Both ends up, neither with a session. Only the first knows where the other is. */
 export async function startPair(lab: Lab, options: PairOptions): Promise<[WireguardEnd, WireguardEnd]> {
-  const lan = lab.switch("lan");
+  const { connect = connectBySwitch } = options;
   const hosts = await Promise.all([lab.host("a"), lab.host("b")]);
+  const outside = await connect(lab, hosts);
   const presharedKey = options.presharedKey ? (await hosts[0].output(["wg", "genpsk"])).trim() : undefined;
   const ends: WireguardEnd[] = [];
   for (const [i, host] of hosts.entries()) {
-    host.connect(lan, { address: [`192.0.2.${i + 1}/24`, `2001:db8::${i + 1}/64`] });
     const privateKey = (await host.output(["wg", "genkey"])).trim();
     const publicKey = (await host.output(["wg", "pubkey"], { stdin: privateKey })).trim();
-    const program = await startWireguard(host, options.programs[i]!);
-    const endpoint = options.family === 4 ? `192.0.2.${i + 1}:${PORT}` : `[2001:db8::${i + 1}]:${PORT}`;
+    const program = await startWireguard(host, options.programs[i]!, options.flags);
+    const [ipv4, ipv6] = outside[i]!;
+    const endpoint = options.family === 4 ? `${ipv4}:${PORT}` : `[${ipv6}]:${PORT}`;
     ends.push({ host, program, privateKey, publicKey, addresses: [`10.9.0.${i + 1}`, `fd09::${i + 1}`], endpoint });
   }
   const [a, b] = ends as [WireguardEnd, WireguardEnd];
