@@ -298,3 +298,4 @@ function storeOf(state: StateDirectory) {
     save: (name: string, bytes: Uint8Array) => state.write(name, bytes),
   };
 }
+    useTokens: (tokens) => home.setTokens(tokens),

@@ -1,6 +1,10 @@
 /**
  * The chain as it lies in the registry: a list that is read on from where it was left, and appended to.
  *
+ * A statement is sealed in the epoch of the head on which it stands. A rotation is in the list twice, sealed in the
+ * epoch that it ends and in the one that it begins: by the first a member learns for which key it has a box, by the
+ * second a newcomer, who has the newest key alone, comes to the older ones.
+ *
  * Each read takes the last entry known once more. If something else stands there, the list was cut,
  * emptied or replaced: it is read again from its start, what was verified before stays verified, and
  * `missingStatements` names what the list has lost.
@@ -12,11 +16,15 @@ import type { RandomSource } from "../crypto/random.ts";
 import type { Command, Registry } from "../registry/registry.ts";
 import type { Chain } from "../trust/chain.ts";
 import { ChainReader } from "../trust/chain-reader.ts";
-import { epochRecipientTag, sealEpochBox } from "../trust/epoch.ts";
-import type { TailnetId } from "../trust/identity.ts";
-import { type NetworkKeys, openSeal, seal } from "../trust/seal.ts";
+import { currentEpoch } from "../trust/chain-state.ts";
+import type { EpochSecret } from "../trust/epoch.ts";
+import type { KeyPair, TailnetId } from "../trust/identity.ts";
+import { epochOfSeal, seal } from "../trust/seal.ts";
 import { decodeStatement, statementHash } from "../trust/statement.ts";
+import { EpochBoxes } from "./tailnet-boxes.ts";
+import type { Epochs } from "./tailnet-epochs.ts";
 import { formatHint, type TailnetKeys, tailnetKeys } from "./tailnet-keys.ts";
+import { Rotations } from "./tailnet-rotations.ts";
 
 /** Entries of one answer. Where they are too long together, as junk may be, fewer are asked for. */
 const MOST_BATCH_ENTRIES = 256;
@@ -26,13 +34,16 @@ const FEWEST_BATCH_ENTRIES = 2;
 const MOST_BATCHES = 512;
 /** A list that is another each time it is looked at is left alone until the next read. */
 const MOST_RESTARTS = 2;
+/** Some hundred bytes each, in a request of bounded size. */
+const MOST_BOXES_AT_ONCE = 200;
+const NOTHING = new Uint8Array(0);
 
 export interface ChainListOptions {
   readonly registry: Registry;
   readonly tailnetId: TailnetId;
-  readonly networkKeys: NetworkKeys;
-  /** What goes into the boxes of newcomers beside the network key. */
-  readonly registryToken: string;
+  readonly epochs: Epochs;
+  /** What opens our boxes. */
+  readonly sealKeys: readonly KeyPair[];
   readonly random: RandomSource;
   /** Our own copy, where there is one. */
   readonly chain?: Chain | undefined;
@@ -43,6 +54,8 @@ export interface Proposal {
   readonly statements: readonly Uint8Array[];
   /** Seal keys. */
   readonly boxesFor: readonly Uint8Array[];
+  /** The epoch that the last of the statements begins: the boxes are of this one. */
+  readonly rotation?: EpochSecret;
 }
 
 export class ChainList {
@@ -53,6 +66,8 @@ export class ChainList {
   #position = 0;
   #lastEntry: string | undefined;
   #batchEntries = MOST_BATCH_ENTRIES;
+  readonly #boxes: EpochBoxes;
+  readonly #rotations = new Rotations();
   /** Numbers of the chain's statements that were seen in the list. */
   readonly #inList = new Set<number>();
   #reading: Promise<unknown> = Promise.resolve();
@@ -62,6 +77,7 @@ export class ChainList {
   constructor(options: ChainListOptions) {
     this.#options = options;
     this.#keys = tailnetKeys(options.tailnetId);
+    this.#boxes = new EpochBoxes(options);
     this.#reader = new ChainReader(options.tailnetId, options.chain);
   }
 
@@ -101,11 +117,14 @@ export class ChainList {
   }
 
   /** Appends to the list; whether it counts is what a read says. */
-  async push(proposal: Proposal): Promise<void> {
-    const { statements, boxesFor } = proposal;
-    const { registry } = this.#options;
-    const [first, ...rest] = statements.map((bytes) => this.#sealStatement(bytes));
-    const commands: Command[] = boxesFor.map((sealKey) => this.#boxCommand(sealKey));
+  async push({ statements, boxesFor, rotation }: Proposal): Promise<void> {
+    const { registry, epochs } = this.#options;
+    const secret = rotation ?? epochs.newestSecret;
+    const boxes = this.#boxes.commands(secret, boxesFor);
+    // Boxes of a rotation that does not come to be do no harm.
+    while (boxes.length > MOST_BOXES_AT_ONCE) await registry.transaction(boxes.splice(0, MOST_BOXES_AT_ONCE));
+    const [first, ...rest] = statements.flatMap((bytes) => this.#sealStatement(bytes, rotation));
+    const commands: Command[] = boxes;
     if (first !== undefined) commands.push(["RPUSH", this.#keys.chain, first, ...rest]);
     commands.push(["PUBLISH", this.#keys.channel, formatHint({ kind: "chain" })]);
     await registry.transaction(commands);
@@ -122,11 +141,8 @@ export class ChainList {
   }
 
   /** Of these seal keys, those for which the newest epoch has no box. */
-  async missingBoxes(sealKeys: readonly Uint8Array[]): Promise<Uint8Array[]> {
-    const { registry, tailnetId, networkKeys } = this.#options;
-    const { epoch } = newestNetworkKey(networkKeys);
-    const boxes = await registry.hgetall(this.#keys.epoch(epoch));
-    return sealKeys.filter((sealKey) => !boxes.has(epochRecipientTag(tailnetId, epoch, sealKey)));
+  missingBoxes(sealKeys: readonly Uint8Array[]): Promise<Uint8Array[]> {
+    return this.#boxes.missing(sealKeys);
   }
 
   /** Takes a statement that came another way than by the list; true if the chain grew. */
@@ -136,6 +152,13 @@ export class ChainList {
 
   async #readOn(): Promise<boolean> {
     const numberBefore = this.chain?.head.number;
+    if (!this.chain && !this.#options.epochs.reachesGenesis) await this.#learnOlderKeys();
+    await this.#readEntries();
+    await this.#openBoxes();
+    return this.chain?.head.number !== numberBefore;
+  }
+
+  async #readEntries(): Promise<void> {
     let restarts = 0;
     for (let batch = 0; batch < MOST_BATCHES && restarts <= MOST_RESTARTS; batch++) {
       const { entries, isLast } = await this.#readBatch(Math.max(0, this.#position - 1));
@@ -145,10 +168,51 @@ export class ChainList {
         continue;
       }
       const news = this.#position > 0 ? entries.slice(1) : entries;
-      for (const entry of news) this.#take(entry);
+      for (const entry of news) {
+        // What comes before its key is left for the next reading: the order of the list decides.
+        if (this.#isAhead(entry) && !(await this.#openBoxes())) return;
+        this.#take(entry);
+      }
+      if (isLast) return;
+    }
+  }
+
+  /** Reads the whole list once, for the keys of older epochs that the rotations in it hold. */
+  async #learnOlderKeys(): Promise<void> {
+    const sealed: Uint8Array[] = [];
+    for (let batch = 0; batch < MOST_BATCHES; batch++) {
+      const { entries, isLast } = await this.#readBatch(sealed.length);
+      sealed.push(...entries.map((entry) => parseBase64Url(entry) ?? NOTHING));
       if (isLast) break;
     }
-    return this.chain?.head.number !== numberBefore;
+    this.#options.epochs.openStatements(sealed);
+  }
+
+  /** True for an entry of an epoch that the chain has begun, and whose key is still to come. */
+  #isAhead(entry: string): boolean {
+    const { chain } = this;
+    const newest = this.#options.epochs.newest.epoch;
+    if (!chain || currentEpoch(chain.state) <= newest) return false;
+    const sealed = parseBase64Url(entry);
+    const epoch = sealed && epochOfSeal(sealed);
+    return epoch !== undefined && epoch > newest && epoch <= currentEpoch(chain.state);
+  }
+
+  /** Comes to the network keys of the chain that are not known here yet; true if any was new. */
+  async #openBoxes(): Promise<boolean> {
+    const { chain } = this;
+    const { epochs } = this.#options;
+    if (!chain || epochs.missing(chain.state).length === 0) return false;
+    const isNew = !epochs.keys.has(currentEpoch(chain.state)) && (await this.#boxes.open(chain));
+    return this.learnFromChain() || isNew;
+  }
+
+  /** Takes the older keys out of the rotations of the chain; true if any was new. */
+  learnFromChain(): boolean {
+    const chain = this.chain!;
+    const newestFirst = this.#rotations.numbersIn(chain).toReversed();
+    const statements = newestFirst.map((number) => chain.statements[number]!);
+    return this.#options.epochs.learn(statements, chain.state);
   }
 
   /** Entries from `start` on, as many as fit into one answer. */
@@ -184,7 +248,7 @@ export class ChainList {
     this.#lastEntry = entry;
     const sealed = parseBase64Url(entry);
     const as = { kind: "statement", tailnetId: this.#options.tailnetId } as const;
-    const bytes = sealed && openSeal(sealed, as, this.#options.networkKeys);
+    const bytes = sealed && this.#options.epochs.open(sealed, as);
     if (!bytes) return;
     const accepted = this.#reader.offer(bytes);
     for (const { number } of accepted) this.#inList.add(number);
@@ -198,23 +262,14 @@ export class ChainList {
     if (hash && equalBytes(statementHash(this.#options.tailnetId, statement), hash)) this.#inList.add(statement.number);
   }
 
-  #sealStatement(bytes: Uint8Array): string {
-    const as = { kind: "statement", tailnetId: this.#options.tailnetId } as const;
-    return formatBase64Url(seal(bytes, as, newestNetworkKey(this.#options.networkKeys), this.#options.random));
+  /** The entries of a statement: one, or two of a rotation. None where its epoch's key is not known here. */
+  #sealStatement(bytes: Uint8Array, rotation: EpochSecret | undefined): string[] {
+    const { tailnetId, epochs, random } = this.#options;
+    const statement = decodeStatement(bytes)!;
+    const epoch = this.#rotations.epochBefore(this.chain, statement.number);
+    const keys = [epochs.keys.get(epoch)];
+    if (statement.body.kind === "rotate") keys.push(rotation?.networkKey ?? epochs.keys.get(epoch + 1));
+    const as = { kind: "statement", tailnetId } as const;
+    return keys.flatMap((key) => (key ? [formatBase64Url(seal(bytes, as, key, random))] : []));
   }
-
-  #boxCommand(sealKey: Uint8Array): Command {
-    const { tailnetId, registryToken, random } = this.#options;
-    const networkKey = newestNetworkKey(this.#options.networkKeys);
-    const box = sealEpochBox({ networkKey, registryToken }, tailnetId, sealKey, random);
-    const tag = epochRecipientTag(tailnetId, networkKey.epoch, sealKey);
-    return ["HSET", this.#keys.epoch(networkKey.epoch), tag, formatBase64Url(box)];
-  }
-}
-
-/** The key of the newest epoch: it seals all that is written now. A member has at least one. */
-export function newestNetworkKey(networkKeys: NetworkKeys): { readonly epoch: number; readonly key: Uint8Array } {
-  const newest = networkKeys.get(Math.max(...networkKeys.keys()));
-  if (!newest) throw new RangeError("no network key");
-  return newest;
 }

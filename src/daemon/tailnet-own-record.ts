@@ -3,26 +3,26 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Chain } from "../trust/chain.ts";
 import { type MachineRecord, nextRecordNumber, sealRecord } from "../trust/record.ts";
-import { newestNetworkKey } from "./tailnet-chain-list.ts";
 import type { TailnetContext } from "./tailnet-context.ts";
+import type { Epochs } from "./tailnet-epochs.ts";
 import type { RecordBook } from "./tailnet-records.ts";
-import type { Membership } from "./tailnet-store.ts";
 
 /** What this machine says of itself; numbers and times are added when it is written. */
 export type RecordContent = Pick<MachineRecord, "nodeKey" | "endpoints" | "homeRelay" | "routes" | "capabilities">;
 
 export class OwnRecord {
   readonly #context: TailnetContext;
-  readonly #membership: Membership;
+  readonly #epochs: Epochs;
   readonly #book: RecordBook;
   #number: number;
   #wanted: RecordContent | undefined;
   #written: RecordContent | undefined;
+  #mustReseal = false;
 
   /** `number` is that of the last record, 0 before the first. */
-  constructor(context: TailnetContext, membership: Membership, book: RecordBook, number: number) {
+  constructor(context: TailnetContext, epochs: Epochs, book: RecordBook, number: number) {
     this.#context = context;
-    this.#membership = membership;
+    this.#epochs = epochs;
     this.#book = book;
     this.#number = number;
   }
@@ -36,9 +36,15 @@ export class OwnRecord {
     this.#wanted = content;
   }
 
+  /** Writes it again soon, where it is sealed in an epoch that has ended. */
+  reseal(): void {
+    this.#mustReseal = this.#book.ownEpoch !== undefined && this.#book.ownEpoch < this.#epochs.newest.epoch;
+  }
+
   /** True where there is something new to say, or where the registry was seen without our record. */
   get isDue(): boolean {
     if (!this.#wanted) return false;
+    if (this.#mustReseal) return true;
     return this.#book.isOwnMissing || !isDeepStrictEqual(this.#wanted, this.#written);
   }
 
@@ -47,15 +53,15 @@ export class OwnRecord {
     const content = this.#wanted;
     if (!content) return;
     const { clock, identity, random } = this.#context;
-    const { tailnetId, networkKeys } = this.#membership;
     const nowMs = clock.nowMs();
     const number = nextRecordNumber(Math.max(this.#number, this.#book.foreignOwnNumber), nowMs);
     const record: MachineRecord = { ...content, number, timeMs: nowMs, head: chain.head };
-    const sealed = sealRecord(record, tailnetId, identity.machineKey, newestNetworkKey(networkKeys), random);
+    const sealed = sealRecord(record, chain.tailnetId, identity.machineKey, this.#epochs.newest, random);
     this.#number = number;
     this.#book.keepOwn(record, sealed);
     store();
     await this.#book.writeOwn();
     this.#written = content;
+    this.#mustReseal = false;
   }
 }

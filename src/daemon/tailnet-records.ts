@@ -10,7 +10,8 @@ import type { Command, Registry, Reply } from "../registry/registry.ts";
 import type { Member } from "../trust/chain-state.ts";
 import { type NodeId, parseNodeId, type TailnetId } from "../trust/identity.ts";
 import { isNewerRecord, type MachineRecord, openRecord } from "../trust/record.ts";
-import type { NetworkKeys } from "../trust/seal.ts";
+import { epochOfSeal } from "../trust/seal.ts";
+import type { Epochs } from "./tailnet-epochs.ts";
 import {
   formatHint,
   LOG_LENGTH,
@@ -30,7 +31,7 @@ const MOST_EARLY_RECORDS = 1024;
 export interface RecordBookOptions {
   readonly registry: Registry;
   readonly tailnetId: TailnetId;
-  readonly networkKeys: NetworkKeys;
+  readonly epochs: Pick<Epochs, "keys">;
   readonly selfId: NodeId;
   /** The member of this id, by the chain as it stands. */
   findMember(id: NodeId): Member | undefined;
@@ -87,6 +88,12 @@ export class RecordBook {
   get isOwnMissing(): boolean {
     const own = this.#kept.get(this.#options.selfId);
     return own !== undefined && !(this.#ownInRegistry && equalBytes(own.sealed, this.#ownInRegistry));
+  }
+
+  /** The epoch in which our own record is sealed. */
+  get ownEpoch(): number | undefined {
+    const own = this.#kept.get(this.#options.selfId);
+    return own && epochOfSeal(own.sealed);
   }
 
   /** Makes this our own record; `writeOwn` writes it. */
@@ -180,8 +187,8 @@ export class RecordBook {
   /** Keeps the record if the member wrote it and it is newer. */
   #offer(id: NodeId, sealed: Uint8Array): boolean {
     if (!this.#isMember(id)) return false;
-    const { tailnetId, networkKeys, selfId } = this.#options;
-    const record = openRecord(sealed, tailnetId, this.#options.findMember(id)!.machineKey, networkKeys);
+    const { tailnetId, epochs, selfId } = this.#options;
+    const record = openRecord(sealed, tailnetId, this.#options.findMember(id)!.machineKey, epochs.keys);
     if (!record || !isNewerRecord(record, this.highestNumber(id))) return false;
     if (id === selfId && this.#ownIsLoaded) {
       this.#foreignOwnNumber = Math.max(this.#foreignOwnNumber, record.number);

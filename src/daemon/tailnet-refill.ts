@@ -1,6 +1,6 @@
 /** Gives back to the registry what it lost of the chain: a backup, a failover or an operator took it away. */
 
-import { isLiveJoinKey } from "../trust/chain-state.ts";
+import { epochRecipients } from "../trust/rotation.ts";
 import type { ChainList } from "./tailnet-chain-list.ts";
 import { delay, randomFraction, type TailnetContext } from "./tailnet-context.ts";
 
@@ -25,10 +25,7 @@ export async function refillChain(list: ChainList, context: TailnetContext): Pro
 
 /** A box for every machine and live join key that has none. */
 async function refillBoxes(list: ChainList): Promise<void> {
-  const { members, joinKeys } = list.chain!.state;
-  const liveKeys = [...joinKeys.values()].filter(isLiveJoinKey);
-  const recipients = [...members.values(), ...liveKeys].map(({ sealKey }) => sealKey);
-  const missing = await list.missingBoxes(recipients);
+  const missing = await list.missingBoxes(epochRecipients(list.chain!.state));
   for (let i = 0; i < missing.length; i += BOXES_PER_PUSH) {
     await list.push({ statements: [], boxesFor: missing.slice(i, i + BOXES_PER_PUSH) });
   }

@@ -3,18 +3,24 @@
  * or opens the one that it belongs to already. Each may be tried again after it failed half-way.
  */
 
-import { parseBase64Url } from "../base/bytes.ts";
+import { equalBytes, parseBase64Url } from "../base/bytes.ts";
 import { MinitailError } from "../base/errors.ts";
 import { type IpAddress, type IpPrefix, ipv4ToNumber } from "../base/ip.ts";
 import { Chain } from "../trust/chain.ts";
-import { type AdmittedJoinKey, type ChainState, currentNetworkKeyHash, isLiveJoinKey } from "../trust/chain-state.ts";
-import { type EpochSecret, epochRecipientTag, isNetworkKeyOf, openEpochBox } from "../trust/epoch.ts";
-import { type NodeId, nodeIdOf, type TailnetId } from "../trust/identity.ts";
-import { type JoinKey, type JoinKeyPairs, joinKeyIdOf, joinKeyPairs } from "../trust/join-key.ts";
+import { type AdmittedJoinKey, type ChainState, isLiveJoinKey } from "../trust/chain-state.ts";
+import {
+  EPOCH_HASH_LENGTH_BYTES,
+  type EpochPlace,
+  type EpochSecret,
+  epochRecipientTag,
+  openEpochBox,
+} from "../trust/epoch.ts";
+import { type KeyPair, type NodeId, nodeIdOf, type TailnetId } from "../trust/identity.ts";
+import { type JoinKey, joinKeyIdOf, joinKeyPairs } from "../trust/join-key.ts";
 import { normalizeName, pickName } from "../trust/name.ts";
 import { pickAddress } from "../trust/pool.ts";
 import { generateNetworkKey, networkKeyHash } from "../trust/seal.ts";
-import type { SharedSecretKeys } from "../trust/secret.ts";
+import { type SharedSecretKeys, secretSealKey } from "../trust/secret.ts";
 import { signGenesis } from "../trust/statement.ts";
 import type { JoinBody } from "../trust/statement-body.ts";
 import { type AdmissionTerms, NO_TERMS } from "../trust/terms.ts";
@@ -23,6 +29,7 @@ import { appendToChain } from "./tailnet-append.ts";
 import { ChainList } from "./tailnet-chain-list.ts";
 import { formatSpan, judgedTimeMs, refuseClockOff } from "./tailnet-clock.ts";
 import type { TailnetContext } from "./tailnet-context.ts";
+import { Epochs } from "./tailnet-epochs.ts";
 import { tailnetKeys } from "./tailnet-keys.ts";
 import { loadChain, loadMembership, loadRecords, type Membership, saveChain, saveMembership } from "./tailnet-store.ts";
 
@@ -57,12 +64,11 @@ export async function createTailnet(context: TailnetContext, options: NewTailnet
   appendOwn(chain, chain.sign(join, clock.nowMs(), signer, identity.machineKey));
   const membership: Membership = {
     tailnetId: chain.tailnetId,
-    networkKeys: new Map([[FIRST_EPOCH, networkKey]]),
-    registryToken: options.registryToken,
+    epochs: [{ networkKey, registryToken: options.registryToken }],
     secretSigner: undefined,
   };
   const tailnet = becomeMember(context, membership, chain);
-  const list = listOf(context, membership);
+  const { list } = readerOf(context, membership, [identity.sealKey]);
   await list.push({ statements: chain.statements, boxesFor: [identity.sealKey.publicKey] });
   await tailnet.sync();
   return tailnet;
@@ -72,28 +78,24 @@ export async function createTailnet(context: TailnetContext, options: NewTailnet
 export async function joinTailnet(context: TailnetContext, joinKey: JoinKey, name: string): Promise<Tailnet> {
   const { identity, clock } = context;
   const pairs = joinKeyPairs(joinKey.seed);
-  const secret = await openJoinKeyBox(context, joinKey, pairs);
-  const membership: Membership = {
-    tailnetId: joinKey.tailnetId,
-    networkKeys: new Map([[secret.networkKey.epoch, secret.networkKey]]),
-    registryToken: secret.registryToken,
-    secretSigner: undefined,
-  };
-  const list = listOf(context, membership);
+  const secret = await openFirstBox(context, joinKey.tailnetId, joinKey.epoch, pairs.seal);
+  const membership: Membership = { tailnetId: joinKey.tailnetId, epochs: [secret], secretSigner: undefined };
+  const { list, epochs } = readerOf(context, membership, [identity.sealKey, pairs.seal]);
   const selfId = selfIdOf(context);
   await appendToChain(list, context, (chain) => {
-    if (!chain || !isNetworkKeyOf(secret.networkKey, currentNetworkKeyHash(chain.state))) throw unknownTailnet();
+    if (!chain) throw unknownTailnet();
     if (!chain.contains(joinKey.head)) throw staleChain();
     if (chain.state.members.has(selfId)) return undefined;
     refuseClockOff(chain.state, clock.nowMs());
     refuseUnusable(chain.state, chain.state.joinKeys.get(joinKeyIdOf(pairs.signing.publicKey)), clock.nowMs());
+    requireNewestKey(epochs, chain.state);
     const body = joinBody(context, chain.state, name, NO_TERMS);
     return {
       statements: [chain.sign(body, clock.nowMs(), pairs.signing, identity.machineKey)],
       boxesFor: [identity.sealKey.publicKey],
     };
   });
-  return becomeMember(context, membership, list.chain!);
+  return becomeMember(context, { ...membership, epochs: epochs.secrets }, list.chain!);
 }
 
 /** Joins the tailnet of the shared secret, or makes it where the registry has none. */
@@ -106,15 +108,18 @@ export async function joinBySecret(
   const genesis = genesisOfSecret(keys);
   const membership: Membership = {
     tailnetId: tailnetIdOfSecret(keys),
-    networkKeys: new Map([[FIRST_EPOCH, keys.networkKey]]),
-    registryToken: keys.registryToken,
+    epochs: [{ networkKey: keys.networkKey, registryToken: keys.registryToken }],
     secretSigner: keys.signer,
   };
-  const list = listOf(context, membership);
+  const secretBoxKey = secretSealKey(keys.signer);
+  const { list, epochs } = readerOf(context, membership, [identity.sealKey, secretBoxKey]);
   const selfId = selfIdOf(context);
   await appendToChain(list, context, (chain) => {
     if (chain?.state.members.has(selfId)) return undefined;
-    if (chain) refuseClockOff(chain.state, clock.nowMs());
+    if (chain) {
+      refuseClockOff(chain.state, clock.nowMs());
+      requireNewestKey(epochs, chain.state);
+    }
     const draft = copyOf(chain) ?? Chain.fromGenesis(genesis)!;
     if (draft.state.pool.length === 0) {
       appendOwn(draft, draft.sign({ kind: "pool", prefixes: options.pool }, clock.nowMs(), keys.signer));
@@ -124,7 +129,7 @@ export async function joinBySecret(
     const statements = draft.statements.slice(chain?.statements.length ?? 0);
     return { statements, boxesFor: [identity.sealKey.publicKey] };
   });
-  return becomeMember(context, membership, list.chain!);
+  return becomeMember(context, { ...membership, epochs: epochs.secrets }, list.chain!);
 }
 
 /** The tailnet of all who know the shared secret. */
@@ -136,17 +141,23 @@ function genesisOfSecret(keys: SharedSecretKeys): Uint8Array {
   return signGenesis(keys.signer, networkKeyHash(keys.networkKey.key));
 }
 
-function selfIdOf(context: TailnetContext): NodeId {
+export function selfIdOf(context: TailnetContext): NodeId {
   return nodeIdOf(context.identity.machineKey.publicKey);
 }
 
-function listOf(context: TailnetContext, membership: Membership): ChainList {
-  const { registry, random } = context;
-  return new ChainList({ registry, random, ...membership });
+/** What a newcomer reads the chain with; `sealKeys` open its boxes. */
+export function readerOf(
+  { registry, random }: TailnetContext,
+  membership: Membership,
+  sealKeys: readonly KeyPair[],
+): { readonly list: ChainList; readonly epochs: Epochs } {
+  const { tailnetId } = membership;
+  const epochs = new Epochs(tailnetId, membership.epochs);
+  return { list: new ChainList({ registry, random, tailnetId, epochs, sealKeys }), epochs };
 }
 
 /** Stores what makes this machine a member, the membership last: where that is, all is. */
-function becomeMember(context: TailnetContext, membership: Membership, chain: Chain): Tailnet {
+export function becomeMember(context: TailnetContext, membership: Membership, chain: Chain): Tailnet {
   saveChain(context.store, chain);
   saveMembership(context.store, membership);
   return new Tailnet(context, membership, chain, loadRecords(context.store));
@@ -173,16 +184,37 @@ function freeAddress(state: ChainState): IpAddress {
   });
 }
 
-async function openJoinKeyBox(context: TailnetContext, joinKey: JoinKey, pairs: JoinKeyPairs): Promise<EpochSecret> {
-  const { tailnetId } = joinKey;
+/**
+ * The secret of the epoch that a newcomer was told of, from the box for its seal key. Throws `join-key-unknown` where
+ * the registry does not hold the tailnet, or has no such box.
+ */
+export async function openFirstBox(
+  context: Pick<TailnetContext, "registry">,
+  tailnetId: TailnetId,
+  place: EpochPlace,
+  sealKey: KeyPair,
+): Promise<EpochSecret> {
   const keys = tailnetKeys(tailnetId);
-  const tag = epochRecipientTag(tailnetId, FIRST_EPOCH, pairs.seal.publicKey);
-  const text = await context.registry.hget(keys.epoch(FIRST_EPOCH), tag);
+  const tag = epochRecipientTag(tailnetId, place, sealKey.publicKey);
+  const text = await context.registry.hget(keys.epoch(place.epoch), tag);
   const box = text === undefined ? undefined : parseBase64Url(text);
-  const secret = box && openEpochBox(box, tailnetId, FIRST_EPOCH, pairs.seal);
-  if (secret) return secret;
+  const secret = box && openEpochBox(box, tailnetId, place.epoch, sealKey);
+  const isTrue = secret && isAt(secret, place);
+  if (isTrue) return secret;
   if ((await context.registry.llen(keys.chain)) === 0) throw unknownTailnet();
   throw unknownJoinKey();
+}
+
+function isAt(secret: EpochSecret, { networkKeyHash: hash }: EpochPlace): boolean {
+  return equalBytes(networkKeyHash(secret.networkKey.key).subarray(0, EPOCH_HASH_LENGTH_BYTES), hash);
+}
+
+/** What is written with an older key the others cannot place. */
+export function requireNewestKey(epochs: Epochs, state: ChainState): void {
+  if (epochs.missing(state).length === 0) return;
+  throw new MinitailError("join-key-unknown", "the registry does not hold the network key that this machine needs", {
+    hint: "a member that runs puts it back; then try once more",
+  });
 }
 
 /** Throws where the join key admits nobody: by the chain, or by its own claim of how long it may be used. */
@@ -201,14 +233,14 @@ function refuseUnusable(state: ChainState, key: AdmittedJoinKey | undefined, now
   }
 }
 
-function unknownTailnet(): MinitailError {
+export function unknownTailnet(): MinitailError {
   return new MinitailError("join-key-unknown", "the registry does not hold the tailnet of this join key", {
     hint: "it was emptied, or is another one; a member that runs fills it again",
   });
 }
 
-function staleChain(): MinitailError {
-  return new MinitailError("join-key-unknown", "the registry's chain is older than the join key", {
+export function staleChain(): MinitailError {
+  return new MinitailError("chain-too-old", "the registry's chain is older than the join key", {
     hint: "it was rolled back; a member that runs fills it again, then try once more",
   });
 }

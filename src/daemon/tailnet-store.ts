@@ -8,6 +8,7 @@ import { ED25519_SEED_LENGTH_BYTES } from "../crypto/ed25519.ts";
 import type { RandomSource } from "../crypto/random.ts";
 import { Chain } from "../trust/chain.ts";
 import { ByteReader, ByteWriter } from "../trust/codec.ts";
+import type { EpochSecret } from "../trust/epoch.ts";
 import {
   decodeIdentity,
   encodeIdentity,
@@ -20,7 +21,7 @@ import {
   type TailnetId,
 } from "../trust/identity.ts";
 import { LONGEST_TOKEN_BYTES } from "../trust/registry-place.ts";
-import { NETWORK_KEY_LENGTH_BYTES, type NetworkKeys } from "../trust/seal.ts";
+import { NETWORK_KEY_LENGTH_BYTES } from "../trust/seal.ts";
 
 /** A few named blobs. `save` returns when the blob is on disk, whole; it throws `state-unwritable`. */
 export interface TailnetStore {
@@ -31,9 +32,8 @@ export interface TailnetStore {
 /** What makes this machine a member, beside its keys and the chain. */
 export interface Membership {
   readonly tailnetId: TailnetId;
-  readonly networkKeys: NetworkKeys;
-  /** What the embedded registry takes; empty where the registry is not ours. */
-  readonly registryToken: string;
+  /** At least one. A token is empty where the registry is not ours, or where it is not known. */
+  readonly epochs: readonly EpochSecret[];
   /** The signer that follows from the shared secret, in a tailnet that has one. */
   readonly secretSigner: SigningKeyPair | undefined;
 }
@@ -50,6 +50,7 @@ export interface StoredRecords {
 }
 
 const VERSION = 1;
+const MEMBERSHIP_VERSION = 2;
 const IDENTITY = "identity";
 const MEMBERSHIP = "membership";
 const CHAIN = "chain";
@@ -69,10 +70,11 @@ export function loadOrCreateIdentity(store: TailnetStore, random: RandomSource):
 export function saveMembership(store: TailnetStore, membership: Membership): void {
   const { secretSigner } = membership;
   const writer = new ByteWriter()
-    .u8(VERSION)
+    .u8(MEMBERSHIP_VERSION)
     .fixed(membership.tailnetId)
-    .list([...membership.networkKeys.values()], (item, { epoch, key }) => item.u32(epoch).fixed(key))
-    .text(membership.registryToken)
+    .list(membership.epochs, (item, { networkKey, registryToken }) =>
+      item.u32(networkKey.epoch).fixed(networkKey.key).text(registryToken),
+    )
     .list(secretSigner ? [secretSigner.privateKey] : [], (item, seed) => item.fixed(seed));
   store.save(MEMBERSHIP, writer.finish());
 }
@@ -82,16 +84,18 @@ export function loadMembership(store: TailnetStore): Membership | undefined {
   const bytes = store.load(MEMBERSHIP);
   if (!bytes) return undefined;
   const reader = new ByteReader(bytes);
-  reader.require(reader.u8() === VERSION);
+  reader.require(reader.u8() === MEMBERSHIP_VERSION);
   const tailnetId = reader.fixed(TAILNET_ID_LENGTH_BYTES);
-  const keys = reader.list(0xffff, (item) => ({ epoch: item.u32(), key: item.fixed(NETWORK_KEY_LENGTH_BYTES) }));
-  const registryToken = reader.text(LONGEST_TOKEN_BYTES);
+  const epochs = reader.list(0xffff, (item) => ({
+    networkKey: { epoch: item.u32(), key: item.fixed(NETWORK_KEY_LENGTH_BYTES) },
+    registryToken: item.text(LONGEST_TOKEN_BYTES),
+  }));
+  reader.require(epochs.length > 0);
   const seed = reader.list(1, (item) => item.fixed(ED25519_SEED_LENGTH_BYTES))[0];
   if (!reader.finish()) return damaged(MEMBERSHIP);
   return {
     tailnetId,
-    networkKeys: new Map(keys.map((networkKey) => [networkKey.epoch, networkKey])),
-    registryToken,
+    epochs,
     secretSigner: seed && signingKeyPair(seed),
   };
 }

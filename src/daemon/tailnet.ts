@@ -6,26 +6,37 @@
  * up. `tailnet-start.ts` makes one: by creating a tailnet, joining one, or opening the one on disk.
  */
 
+import type { Timer } from "../base/clock.ts";
 import { errorMessage, MinitailError } from "../base/errors.ts";
 import { makeNetmap, type Netmap } from "../netmap/netmap.ts";
 import type { Chain } from "../trust/chain.ts";
 import { type ChainState, type Member, signerOf } from "../trust/chain-state.ts";
+import { type EpochPlace, type EpochSecret, openEpochBox, sealEpochBox } from "../trust/epoch.ts";
 import { formatTailnetId, type NodeId, nodeIdOf, type SigningKeyPair } from "../trust/identity.ts";
 import type { MachineRecord } from "../trust/record.ts";
 import type { SignerScope } from "../trust/statement-body.ts";
 import type { HealthItem } from "./api.ts";
 import { hasScope, memberSigners } from "./signers.ts";
 import { appendToChain, type Propose } from "./tailnet-append.ts";
+import { placeOf } from "./tailnet-boxes.ts";
 import { ChainList } from "./tailnet-chain-list.ts";
 import { judgedTimeMs, newestSignedTimeMs } from "./tailnet-clock.ts";
-import type { TailnetContext } from "./tailnet-context.ts";
+import { randomFraction, type TailnetContext } from "./tailnet-context.ts";
+import { Epochs } from "./tailnet-epochs.ts";
 import { type SyncScope, TailnetFeed, WHOLE_SCOPE } from "./tailnet-feed.ts";
 import { tailnetHealth } from "./tailnet-health.ts";
 import { tailnetKeys } from "./tailnet-keys.ts";
 import { OwnRecord, type RecordContent } from "./tailnet-own-record.ts";
 import { RecordBook } from "./tailnet-records.ts";
 import { refillChain } from "./tailnet-refill.ts";
-import { type Membership, type StoredRecord, type StoredRecords, saveChain, saveRecords } from "./tailnet-store.ts";
+import {
+  type Membership,
+  type StoredRecord,
+  type StoredRecords,
+  saveChain,
+  saveMembership,
+  saveRecords,
+} from "./tailnet-store.ts";
 
 /** What all members are told at once they read within so long, so that a registry serves many. */
 const READING_SPREAD_PER_MEMBER_MS = 2;
@@ -34,17 +45,30 @@ const LONGEST_READING_SPREAD_MS = 2000;
 /** A registry that goes on losing what it is given is not filled again more often. */
 const REFILL_INTERVAL_MS = 60_000;
 
+/** After a rotation each member writes its record again, sealed with the new key. */
+const RESEAL_SPREAD_MS = 30_000;
+const RESEAL_SPREAD_PER_MEMBER_MS = 20;
+
 /** What may come by another way than the registry. */
 export interface News {
   readonly statements: readonly Uint8Array[];
   readonly records: readonly StoredRecord[];
+  /** For this machine, where the sender has a newer network key. */
+  readonly box?: EpochBox;
+}
+
+/** The network key of an epoch as `sealEpochBox` seals it. */
+export interface EpochBox {
+  readonly epoch: number;
+  readonly box: Uint8Array;
 }
 
 export class Tailnet {
   readonly selfId: NodeId;
   /** What it works with. */
   readonly context: TailnetContext;
-  readonly #membership: Membership;
+  #membership: Membership;
+  readonly #epochs: Epochs;
   readonly #list: ChainList;
   readonly #book: RecordBook;
   readonly #own: OwnRecord;
@@ -54,19 +78,23 @@ export class Tailnet {
   #lastSyncAtMs: number | undefined;
   #refilledAtMs = Number.NEGATIVE_INFINITY;
   #hasRefilled = false;
+  #resealing: Timer | undefined;
   /** The number of the newest statement on disk. */
   #storedNumber: number;
 
   constructor(context: TailnetContext, membership: Membership, chain: Chain, stored: StoredRecords) {
     const { registry, clock, random, log } = context;
-    const { tailnetId, networkKeys, registryToken } = membership;
+    const { tailnetId } = membership;
+    const sealKeys = [context.identity.sealKey];
     this.context = context;
     this.#membership = membership;
     this.selfId = nodeIdOf(context.identity.machineKey.publicKey);
-    this.#list = new ChainList({ registry, tailnetId, networkKeys, registryToken, random, chain });
+    this.#epochs = new Epochs(tailnetId, membership.epochs);
+    const epochs = this.#epochs;
+    this.#list = new ChainList({ registry, tailnetId, epochs, sealKeys, random, chain });
     const findMember = (id: NodeId) => this.state.members.get(id);
-    this.#book = new RecordBook({ registry, tailnetId, networkKeys, selfId: this.selfId, findMember }, stored.records);
-    this.#own = new OwnRecord(context, membership, this.#book, stored.ownNumber);
+    this.#book = new RecordBook({ registry, tailnetId, epochs, selfId: this.selfId, findMember }, stored.records);
+    this.#own = new OwnRecord(context, epochs, this.#book, stored.ownNumber);
     this.#storedNumber = chain.head.number;
     const { channel } = tailnetKeys(tailnetId);
     this.#feed = new TailnetFeed({
@@ -98,9 +126,27 @@ export class Tailnet {
     return this.state.members.get(this.selfId);
   }
 
-  /** What the embedded registry takes; empty where the registry is not ours. */
-  get registryToken(): string {
-    return this.#membership.registryToken;
+  /** The newest epoch whose network key is known here. */
+  get epoch(): number {
+    return this.#epochs.newest.epoch;
+  }
+
+  /** The newest network key, and what the embedded registry takes; that is empty where the registry is not ours. */
+  get epochSecret(): EpochSecret {
+    return this.#epochs.newestSecret;
+  }
+
+  /** How the chain names the newest epoch whose network key is known here. */
+  get epochPlace(): EpochPlace {
+    return placeOf(this.epochSecret);
+  }
+
+  /** The newest network key in a box for this member; `undefined` for who is none. */
+  epochBoxFor(id: NodeId): EpochBox | undefined {
+    const member = this.state.members.get(id);
+    if (!member) return undefined;
+    const { tailnetId } = this.chain;
+    return { epoch: this.epoch, box: sealEpochBox(this.epochSecret, tailnetId, member.sealKey, this.context.random) };
   }
 
   /** The newest verified record of each member. */
@@ -166,11 +212,13 @@ export class Tailnet {
 
   /** Follows the registry until `stop`: whether it can be reached now or not. */
   start(): void {
+    this.context.useTokens?.(this.#epochs.registryTokens);
     this.#feed.start();
   }
 
   stop(): void {
     this.#feed.stop();
+    this.#resealing?.cancel();
   }
 
   /** Reads what is new, and writes what waits. Throws what the registry throws. */
@@ -184,6 +232,7 @@ export class Tailnet {
    */
   takeNews(news: News): boolean {
     for (const bytes of news.statements) this.#list.offer(bytes);
+    if (news.box) this.#takeBox(news.box);
     const grew = this.#storeGrowth();
     const changed = news.records.filter(({ nodeId, sealed }) => this.#book.offer(nodeId, sealed));
     if (changed.length > 0) this.#storeRecords();
@@ -273,9 +322,13 @@ export class Tailnet {
   /** Puts new statements on disk, before anybody acts on them; true if there were any. */
   #storeGrowth(): boolean {
     const { number } = this.chain.head;
-    if (number === this.#storedNumber) return false;
+    if (number === this.#storedNumber) {
+      this.#storeEpochs();
+      return false;
+    }
     saveChain(this.context.store, this.chain);
     this.#storedNumber = number;
+    this.#storeEpochs();
     if (this.context.followMove?.(this.state.registries)) this.useRegistryAnew();
     return true;
   }
@@ -285,6 +338,34 @@ export class Tailnet {
     this.#list.beginAnew();
     this.#refilledAtMs = Number.NEGATIVE_INFINITY;
     this.#feed.request(WHOLE_SCOPE);
+  }
+
+  /** Puts new network keys on disk, and takes up what comes with them. */
+  #storeEpochs(): void {
+    const { secrets } = this.#epochs;
+    const isNewest = this.#membership.epochs.some(({ networkKey }) => networkKey.epoch === this.epoch);
+    if (secrets.length === this.#membership.epochs.length && isNewest) return;
+    this.#membership = { ...this.#membership, epochs: secrets };
+    saveMembership(this.context.store, this.#membership);
+    this.context.useTokens?.(this.#epochs.registryTokens);
+    if (!isNewest) this.#resealSoon();
+  }
+
+  /** Members do not all write their records at once. */
+  #resealSoon(): void {
+    const { clock, random } = this.context;
+    const spreadMs = Math.min(RESEAL_SPREAD_MS, RESEAL_SPREAD_PER_MEMBER_MS * this.state.members.size);
+    this.#resealing?.cancel();
+    this.#resealing = clock.after(randomFraction(random) * spreadMs, () => {
+      this.#own.reseal();
+      this.#feed.request({ chain: false, records: new Set() });
+    });
+  }
+
+  #takeBox({ epoch, box }: EpochBox): void {
+    const { chain } = this;
+    const secret = openEpochBox(box, chain.tailnetId, epoch, this.context.identity.sealKey);
+    if (secret && this.#epochs.add(secret, chain.state)) this.#list.learnFromChain();
   }
 
   #storeRecords(): void {

@@ -35,7 +35,7 @@ describe("joining", () => {
     expect([two.tailnet.self!.name, three.tailnet.self!.name]).toEqual(["two", "two-1"]);
     await network.first.tailnet.sync();
     expect(network.first.tailnet.chain.head).toEqual(three.tailnet.chain.head);
-    expect(two.tailnet.registryToken).toBe(TOKEN);
+    expect(two.tailnet.epochSecret.registryToken).toBe(TOKEN);
     expect(two.tailnet.id).toBe(network.first.tailnet.id);
   });
 

@@ -146,9 +146,9 @@ describe("records", () => {
   test("numbers rise although the clock was set back", async () => {
     const { one, two } = await pair();
     const aheadNumber = Date.now() + 1e9;
-    const { networkKeys, tailnetId } = loadMembership(one.store)!;
+    const { epochs, tailnetId } = loadMembership(one.store)!;
     const record = { ...recordContent(one.context), number: aheadNumber, timeMs: 0, head: one.tailnet.chain.head };
-    const sealed = sealRecord(record, tailnetId, one.context.identity.machineKey, networkKeys.get(0)!, systemRandom);
+    const sealed = sealRecord(record, tailnetId, one.context.identity.machineKey, epochs[0]!.networkKey, systemRandom);
     saveRecords(one.store, { ownNumber: aheadNumber, records: [{ nodeId: one.tailnet.selfId, sealed }] });
     const restarted = openTailnet(one.context)!;
     await restarted.publishRecord(recordContent(one.context, "192.0.2.9:9"));

@@ -53,7 +53,8 @@ export async function createJoinKey(tailnet: Tailnet, request: JoinKeyRequest): 
   const { number, hash } = tailnet.chain.head;
   const head = { number, hash: hash.slice(0, JOIN_KEY_HEAD_HASH_LENGTH_BYTES) };
   const { tailnetId } = tailnet.chain;
-  return { id, expiresAtMs, key: formatJoinKey({ registries, tailnetId, head, seed }) };
+  const epoch = tailnet.epochPlace;
+  return { id, expiresAtMs, key: formatJoinKey({ registries, tailnetId, head, epoch, seed }) };
 }
 
 /** The terms as the chain takes them: tags sorted, each once. */

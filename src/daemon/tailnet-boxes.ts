@@ -1,0 +1,72 @@
+/** The boxes of the registry in which members and holders of join keys find the network key of an epoch. */
+
+import { formatBase64Url, parseBase64Url } from "../base/bytes.ts";
+import type { RandomSource } from "../crypto/random.ts";
+import type { Command, Registry } from "../registry/registry.ts";
+import type { Chain } from "../trust/chain.ts";
+import { currentEpoch, currentNetworkKeyHash } from "../trust/chain-state.ts";
+import { type EpochPlace, type EpochSecret, epochRecipientTag, openEpochBox, sealEpochBox } from "../trust/epoch.ts";
+import type { KeyPair, TailnetId } from "../trust/identity.ts";
+import { networkKeyHash } from "../trust/seal.ts";
+import type { Epochs } from "./tailnet-epochs.ts";
+import { type TailnetKeys, tailnetKeys } from "./tailnet-keys.ts";
+
+export interface EpochBoxesOptions {
+  readonly registry: Registry;
+  readonly tailnetId: TailnetId;
+  readonly epochs: Epochs;
+  /** What opens our boxes. */
+  readonly sealKeys: readonly KeyPair[];
+  readonly random: RandomSource;
+}
+
+export class EpochBoxes {
+  readonly #options: EpochBoxesOptions;
+  readonly #keys: TailnetKeys;
+
+  constructor(options: EpochBoxesOptions) {
+    this.#options = options;
+    this.#keys = tailnetKeys(options.tailnetId);
+  }
+
+  /** Takes the key of the chain's newest epoch out of our box there; true if there was one, and the key is true. */
+  async open(chain: Chain): Promise<boolean> {
+    const { registry, tailnetId, epochs, sealKeys } = this.#options;
+    const { state } = chain;
+    const epoch = currentEpoch(state);
+    const place = { epoch, networkKeyHash: currentNetworkKeyHash(state) };
+    for (const sealKey of sealKeys) {
+      const tag = epochRecipientTag(tailnetId, place, sealKey.publicKey);
+      const text = await registry.hget(this.#keys.epoch(epoch), tag);
+      const box = text === undefined ? undefined : parseBase64Url(text);
+      const secret = box && openEpochBox(box, tailnetId, epoch, sealKey);
+      if (secret && epochs.add(secret, state)) return true;
+    }
+    return false;
+  }
+
+  /** What puts a box with this secret into the registry for each of these seal keys. */
+  commands(secret: EpochSecret, recipients: readonly Uint8Array[]): Command[] {
+    const { tailnetId, random } = this.#options;
+    const place = placeOf(secret);
+    return recipients.map((sealKey) => [
+      "HSET",
+      this.#keys.epoch(place.epoch),
+      epochRecipientTag(tailnetId, place, sealKey),
+      formatBase64Url(sealEpochBox(secret, tailnetId, sealKey, random)),
+    ]);
+  }
+
+  /** Of these seal keys, those for which the newest epoch that we know has no box. */
+  async missing(recipients: readonly Uint8Array[]): Promise<Uint8Array[]> {
+    const { registry, tailnetId, epochs } = this.#options;
+    const place = placeOf(epochs.newestSecret);
+    const boxes = await registry.hgetall(this.#keys.epoch(place.epoch));
+    return recipients.filter((sealKey) => !boxes.has(epochRecipientTag(tailnetId, place, sealKey)));
+  }
+}
+
+/** How the chain names the epoch of this secret. */
+export function placeOf({ networkKey }: EpochSecret): EpochPlace {
+  return { epoch: networkKey.epoch, networkKeyHash: networkKeyHash(networkKey.key) };
+}
