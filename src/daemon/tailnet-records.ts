@@ -22,8 +22,8 @@ import {
 } from "./tailnet-keys.ts";
 import type { StoredRecord } from "./tailnet-store.ts";
 
-/** Up to as many records are read one by one; more of them all at once. */
-const MOST_SINGLE_READS = 32;
+/** Up to as many records are asked for by name, in one command; of more, all are. */
+const MOST_NAMED_READS = 256;
 /** The log holds some more than `LOG_LENGTH` entries: a registry trims when it suits. */
 const LOG_READ_COUNT = 2 * LOG_LENGTH;
 const MOST_EARLY_RECORDS = 1024;
@@ -148,13 +148,10 @@ export class RecordBook {
   async readOf(ids: ReadonlySet<NodeId>): Promise<Set<NodeId>> {
     const list = [...ids].filter((id) => this.#isMember(id));
     if (list.length === 0) return new Set();
-    if (list.length > MOST_SINGLE_READS) return this.readAll();
-    const replies = await this.#options.registry.pipeline(list.map((id) => ["HGET", this.#keys.nodes, id] as const));
+    if (list.length > MOST_NAMED_READS) return this.readAll();
+    const found = await this.#options.registry.hmget(this.#keys.nodes, ...(list as [NodeId, ...NodeId[]]));
     const changed = new Set<NodeId>();
-    list.forEach((id, i) => {
-      const reply = replies[i];
-      if (typeof reply === "string" && this.#offerText(id, reply)) changed.add(id);
-    });
+    for (const [id, text] of found) if (this.#offerText(id, text)) changed.add(id);
     return changed;
   }
 

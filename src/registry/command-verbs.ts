@@ -9,7 +9,7 @@ import type {
   Subscription,
   SubscriptionHandlers,
 } from "./registry.ts";
-import { hashOf, integerOf, optionalTextOf, textOf, textsOf } from "./replies.ts";
+import { fieldsOf, hashOf, integerOf, optionalTextOf, textOf, textsOf } from "./replies.ts";
 
 export abstract class CommandVerbs implements Registry {
   abstract readonly url: string;
@@ -43,6 +43,10 @@ export abstract class CommandVerbs implements Registry {
 
   async hget(key: string, field: string): Promise<string | undefined> {
     return optionalTextOf(await this.send(["HGET", key, field]));
+  }
+
+  async hmget(key: string, ...fields: [string, ...string[]]): Promise<Map<string, string>> {
+    return fieldsOf(fields, await this.send(["HMGET", key, ...fields]));
   }
 
   async hgetall(key: string): Promise<Map<string, string>> {

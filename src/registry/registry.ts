@@ -20,6 +20,7 @@ export type Command =
   | readonly ["LLEN", key: string]
   | readonly ["HSET", key: string, field: string, value: string]
   | readonly ["HGET", key: string, field: string]
+  | readonly ["HMGET", key: string, field: string, ...fields: string[]]
   | readonly ["HGETALL", key: string]
   | readonly ["HDEL", key: string, field: string, ...fields: string[]]
   | readonly ["SET", key: string, value: string, ...expiry: [] | ["PX", milliseconds: string]]
@@ -60,6 +61,8 @@ export interface Registry {
   llen(key: string): Promise<number>;
   hset(key: string, field: string, value: string): Promise<void>;
   hget(key: string, field: string): Promise<string | undefined>;
+  /** One command for many fields; those that are not there are left out. */
+  hmget(key: string, ...fields: [string, ...string[]]): Promise<Map<string, string>>;
   hgetall(key: string): Promise<Map<string, string>>;
   /** True if the field was there. */
   hdel(key: string, field: string): Promise<boolean>;

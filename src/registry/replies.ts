@@ -43,6 +43,18 @@ export function hashOf(reply: Reply | undefined): Map<string, string> {
   return hash;
 }
 
+/** The values of these fields, in their order; nil where one is not there. */
+export function fieldsOf(fields: readonly string[], reply: Reply | undefined): Map<string, string> {
+  if (!Array.isArray(reply) || reply.length !== fields.length)
+    throw malformed("another number of fields than asked for");
+  const found = new Map<string, string>();
+  fields.forEach((field, i) => {
+    const value = optionalTextOf((reply as readonly Reply[])[i]);
+    if (value !== undefined) found.set(field, value);
+  });
+  return found;
+}
+
 function malformed(what: string): MinitailError {
   return new MinitailError("registry-protocol", `the registry sent ${what}`);
 }

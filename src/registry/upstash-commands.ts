@@ -40,6 +40,11 @@ export function chainCommand(pipeline: UpstashPipeline, command: Command): void 
     case "HGET":
       pipeline.hget(command[1], command[2]);
       return;
+    case "HMGET": {
+      const [, key, ...fields] = command;
+      pipeline.hmget(key, ...fields);
+      return;
+    }
     case "HGETALL":
       pipeline.hgetall(command[1]);
       return;

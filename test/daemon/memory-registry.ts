@@ -21,6 +21,8 @@ export class MemoryDatabase {
   readonly lists = new Map<string, string[]>();
   readonly hashes = new Map<string, Map<string, string>>();
   readonly streams = new Map<string, LogEntry[]>();
+  /** Values of SET; their time is for the tests to end. */
+  readonly values = new Map<string, string>();
   readonly subscribers = new Map<string, Set<SubscriptionHandlers>>();
   /** While true every verb throws `registry-unreachable`. */
   isDown = false;
@@ -29,11 +31,11 @@ export class MemoryDatabase {
   /** All that is stored, keys and fields included, as one text. */
   dump(): string {
     const hashes = [...this.hashes].map(([key, hash]) => [key, [...hash]]);
-    return JSON.stringify([[...this.lists], hashes, [...this.streams]]);
+    return JSON.stringify([[...this.lists], hashes, [...this.streams], [...this.values]]);
   }
 
   clear(): void {
-    for (const map of [this.lists, this.hashes, this.streams]) map.clear();
+    for (const map of [this.lists, this.hashes, this.streams, this.values]) map.clear();
   }
 
   /** The only list whose name ends so, the only hash, ...: tests know no tailnet id. */
@@ -75,8 +77,16 @@ export class MemoryDatabase {
         return 1;
       case "HGET":
         return this.hashes.get(key!)?.get(command[2]) ?? null;
+      case "HMGET":
+        return command.slice(2).map((field) => this.hashes.get(key!)?.get(field) ?? null);
       case "HGETALL":
         return [...(this.hashes.get(key!) ?? [])].flat();
+      case "GET":
+        return this.values.get(key!) ?? null;
+      case "SET":
+        if (command[3] === "NX" && this.values.has(key!)) return null;
+        this.values.set(key!, command[2]);
+        return "OK";
       case "XADD": {
         const stream = getOr(this.streams, key!, () => []);
         const id = `${this.#nextLogId++}-0`;
@@ -152,6 +162,11 @@ export class MemoryRegistry implements Registry {
     return ((await this.transaction([["HGET", key, field]]))[0] as string | null) ?? undefined;
   }
 
+  async hmget(key: string, ...fields: [string, ...string[]]): Promise<Map<string, string>> {
+    const values = (await this.#one(["HMGET", key, ...fields])) as (string | null)[];
+    return new Map(fields.flatMap((field, i) => (values[i] == null ? [] : [[field, values[i]] as const])));
+  }
+
   async hgetall(key: string): Promise<Map<string, string>> {
     const flat = (await this.#one(["HGETALL", key])) as string[];
     const all = new Map<string, string>();
@@ -174,12 +189,16 @@ export class MemoryRegistry implements Registry {
     throw new Error("not used");
   }
 
-  set(_key: string, _value: string, _options?: SetOptions): Promise<boolean> {
-    throw new Error("not used");
+  async set(key: string, value: string, { px = 0, ifAbsent = false }: SetOptions = {}): Promise<boolean> {
+    const expiry = px > 0 ? (["PX", String(px)] as const) : ([] as const);
+    const command = ifAbsent
+      ? (["SET", key, value, "NX", ...expiry] as const)
+      : (["SET", key, value, ...expiry] as const);
+    return (await this.#one(command)) === "OK";
   }
 
-  get(_key: string): Promise<string | undefined> {
-    throw new Error("not used");
+  async get(key: string): Promise<string | undefined> {
+    return ((await this.#one(["GET", key])) as string | null) ?? undefined;
   }
 
   del(_key: string): Promise<boolean> {

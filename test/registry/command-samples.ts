@@ -52,6 +52,7 @@ const anyCommand = fc.oneof(
   command("lrange", key, integer, integer),
   command("hset", key, many(fc.oneof(field, text))),
   command("hget", key, field),
+  command("hmget", key, many(field)),
   command("hgetall", key),
   command("hdel", key, many(field)),
   command("xadd", key, streamId, field, text),

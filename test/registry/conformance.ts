@@ -105,6 +105,13 @@ export function conformance(name: string, openPair: () => Promise<RegistryPair>)
           ["__proto__", "3"],
         ]),
       );
+      const found = new Map([
+        ["__proto__", "3"],
+        ["a", "2"],
+      ]);
+      expect(await second.hmget("hash", "__proto__", "absent", "a")).toEqual(found);
+      expect(await second.hmget("hash", "absent")).toEqual(new Map());
+      expect(await second.hmget("absent", "a", "b")).toEqual(new Map());
       expect(await second.hdel("hash", "a")).toBe(true);
       expect(await second.hdel("hash", "a")).toBe(false);
       expect(await second.hdel("hash", "__proto__")).toBe(true);

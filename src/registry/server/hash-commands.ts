@@ -32,6 +32,13 @@ export const HASH_COMMANDS: CommandDefinitions = {
     const value = row ? valueAt(keyspace, row.id, field!) : null;
     return value === null ? null : take(value);
   }),
+  hmget: reads(2, unlimited, "first", ({ keyspace, take }, [key, ...fields]) => {
+    const row = keyspace.findTyped(key!, "hash");
+    return fields.map((field) => {
+      const value = row ? valueAt(keyspace, row.id, field) : null;
+      return value === null ? null : take(value);
+    });
+  }),
   hgetall: reads(1, 1, "all", ({ keyspace, take }, [key]) => {
     const row = keyspace.findTyped(key!, "hash");
     if (!row) return [];
