@@ -32,17 +32,24 @@ function throughRouter(mtu: number): ConnectHosts {
   };
 }
 
-/** Sends a stream from one end to the other, and calls `midway` once a part of it has left. It arrives whole. */
+/** Sends a stream from one end to the other, and does `midway` when half of it has left. It arrives whole. */
 async function expectStream(from: WireguardEnd, to: WireguardEnd, family: 4 | 6, midway = () => {}): Promise<void> {
   const address = family === 4 ? to.addresses[0] : `[${to.addresses[1]}]`;
   const receiving = to.host.spawn(["sh", "-c", `socat -u TCP${family}-LISTEN:9000,reuseaddr STDOUT | sha256sum`]);
   await eventually("a listener", async () => (await to.host.output(["ss", "-ltn"])).includes(":9000"), STREAM_LIMIT_MS);
-  await from.host.output(["sh", "-c", `head -c ${STREAM_BYTES} /dev/urandom > /run/data`]);
+  const half = STREAM_BYTES / 2;
+  await from.host.output([
+    "sh",
+    "-c",
+    `head -c ${STREAM_BYTES} /dev/urandom > /run/data; rm -f /run/gate; mkfifo /run/gate`,
+  ]);
   const before = (await wgDump(from.host)).txBytes;
-  const sending = from.host.spawn(["socat", "-u", "FILE:/run/data", `TCP${family}:${address}:9000`]);
-  const isMidway = async () => (await wgDump(from.host)).txBytes > before + STREAM_BYTES / 10;
-  await eventually("a part to have left", isMidway, STREAM_LIMIT_MS);
+  const halves = `head -c ${half} /run/data; read -r _ < /run/gate; tail -c ${half} /run/data`;
+  const sending = from.host.spawn(["sh", "-c", `{ ${halves}; } | socat -u STDIN TCP${family}:${address}:9000`]);
+  const isMidway = async () => (await wgDump(from.host)).txBytes > before + half;
+  await eventually("half of it to have left", isMidway, STREAM_LIMIT_MS);
   midway();
+  await from.host.output(["sh", "-c", "echo > /run/gate"]);
   await sending.waitForExit(STREAM_LIMIT_MS);
   await receiving.waitForExit(STREAM_LIMIT_MS);
   expect(receiving.stdout).toBe(await from.host.output(["sh", "-c", "sha256sum < /run/data"]));
