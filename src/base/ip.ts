@@ -23,6 +23,10 @@ export interface Endpoint {
   readonly address: IpAddress;
   /** 0 to 65535. */
   readonly port: number;
+  /** Index of the interface by which a link-local IPv6 address is meant (its zone, RFC 4007); absent for others. */
+  readonly zone?: number;
+  /** The address of this machine that it was heard at: answers leave from there. It is no part of who is meant. */
+  readonly local?: IpAddress;
 }
 
 export function isIpv4(address: IpAddress): boolean {
@@ -40,7 +44,7 @@ export function equalAddresses(a: IpAddress, b: IpAddress): boolean {
 }
 
 export function equalEndpoints(a: Endpoint, b: Endpoint): boolean {
-  return a.port === b.port && equalAddresses(a.address, b.address);
+  return a.port === b.port && a.zone === b.zone && equalAddresses(a.address, b.address);
 }
 
 /** `undefined` for anything that is not an IPv4 or IPv6 address. */
@@ -173,20 +177,44 @@ export function ipv4FromNumber(value: number): IpAddress {
   return new Uint8Array([value >>> 24, (value >>> 16) & 0xff, (value >>> 8) & 0xff, value & 0xff]);
 }
 
-/** `undefined` for anything but `IPV4:PORT` or `[IPV6]:PORT` with a port of 0 to 65535. */
-export function parseEndpoint(text: string): Endpoint | undefined {
-  const match = /^(?:\[([^\]]+)\]|([^:[\]]+)):(0|[1-9][0-9]{0,4})$/.exec(text);
+/**
+ * `undefined` for anything but `IPV4:PORT` or `[IPV6]:PORT` with a port of 0 to 65535. A link-local address with a zone,
+ * `[fe80::1%eth0]:PORT`, is understood where `findZone` knows the interface.
+ */
+export function parseEndpoint(
+  text: string,
+  findZone?: (interfaceName: string) => number | undefined,
+): Endpoint | undefined {
+  const match = /^(?:\[([^\]%]+)(?:%([^\]]+))?\]|([^:[\]]+)):(0|[1-9][0-9]{0,4})$/.exec(text);
   if (!match) return undefined;
-  const address = parseAddress(match[1] ?? match[2]!);
-  const port = Number(match[3]);
+  const [, ipv6Text, zoneText, ipv4Text, portText] = match;
+  const address = parseAddress(ipv6Text ?? ipv4Text!);
+  const port = Number(portText);
   if (!address || port > 0xffff) return undefined;
-  if ((match[1] === undefined) !== isIpv4(address)) return undefined;
-  return { address, port };
+  if ((ipv6Text === undefined) !== isIpv4(address)) return undefined;
+  if (zoneText === undefined) return { address, port };
+  const zone = isLinkLocal(address) ? findZone?.(zoneText) : undefined;
+  return zone === undefined ? undefined : { address, port, zone };
 }
 
 export function formatEndpoint(endpoint: Endpoint): string {
-  const address = formatAddress(endpoint.address);
+  const address = formatZonedAddress(endpoint);
   return isIpv4(endpoint.address) ? `${address}:${endpoint.port}` : `[${address}]:${endpoint.port}`;
+}
+
+/** The address, with the zone's number (`fe80::1%3`), which `getaddrinfo` and with it `wg` understand like its name. */
+export function formatZonedAddress({ address, zone }: Endpoint): string {
+  return zone === undefined ? formatAddress(address) : `${formatAddress(address)}%${zone}`;
+}
+
+/** Who is meant, wherever it was heard. */
+export function withoutLocal({ address, port, zone }: Endpoint): Endpoint {
+  return zone === undefined ? { address, port } : { address, port, zone };
+}
+
+/** fe80::/10, whose addresses mean something on one link alone. */
+export function isLinkLocal(address: IpAddress): boolean {
+  return address.length === IPV6_LENGTH_BYTES && address[0] === 0xfe && (address[1]! & 0xc0) === 0x80;
 }
 
 /** `::ffff:a.b.c.d` (RFC 4291 section 2.5.5.2) as IPv4, any other address as it is. */

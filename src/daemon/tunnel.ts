@@ -162,6 +162,7 @@ export class Tunnel {
    */
   setInsidePrefixes(prefixes: readonly IpPrefix[]): void {
     this.#insidePrefixes = prefixes;
+    this.#plane.setInsidePrefixes(prefixes);
   }
 
   /** See `DataPlane.setWire`. */
@@ -194,7 +195,7 @@ export class Tunnel {
   handleEvent(event: DataPlaneEvent): void {
     switch (event.type) {
       case "message":
-        this.#handleMessage(event.bytes, { address: event.address, port: event.port });
+        this.#handleMessage(event.bytes, event.source);
         break;
       case "handshake-wanted":
         this.#run((nowMs) => this.#device.handleHandshakeWanted(event.slot, nowMs));
@@ -203,9 +204,8 @@ export class Tunnel {
         this.#run((nowMs) => this.#device.handleSessionConfirmed(event.localIndex, nowMs));
         break;
       case "roamed": {
-        if (this.#isInside(event.address)) break;
-        const source = { address: event.address, port: event.port };
-        this.#run((nowMs) => this.#device.handleRoamed(event.slot, source, nowMs));
+        if (this.#isInside(event.source.address)) break;
+        this.#run((nowMs) => this.#device.handleRoamed(event.slot, event.source, nowMs));
         break;
       }
       case "activity":

@@ -17,6 +17,7 @@ export function serveWgSocket(interfaceName: string, tunnel: Tunnel, port: numbe
       unixOffsetMs: Date.now() - boottimeMs(),
       traffic: (slot) => tunnel.traffic(slot),
     }),
+    findZone: () => undefined,
     set: () => {
       throw new MinitailError("not-permitted", "minitail sets the peers of this interface by itself");
     },

@@ -6,7 +6,7 @@
 import { boottimeMs, closeFd, openMonitor, setNonBlocking, tunNameOf } from "bun-ffi-tun";
 import { errorMessage, isMinitailError, MinitailError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
-import { linkState, setInterfaceMtu } from "../host/interface.ts";
+import { interfaceIndex, linkState, setInterfaceMtu } from "../host/interface.ts";
 import type { UapiChange, UapiDevice, UapiState } from "../uapi/device.ts";
 import type { DataPlaneChoice, Offload } from "./options.ts";
 import { Tunnel } from "./tunnel.ts";
@@ -88,6 +88,10 @@ export class WireguardInterface implements UapiDevice {
       unixOffsetMs: Date.now() - boottimeMs(),
       traffic: (slot) => this.#tunnel.traffic(slot),
     };
+  }
+
+  findZone(interfaceName: string): number | undefined {
+    return /^[0-9]{1,9}$/.test(interfaceName) ? Number(interfaceName) : interfaceIndex(interfaceName);
   }
 
   set({ configuration, listenPort, fwmark }: UapiChange): Promise<void> {

@@ -95,7 +95,7 @@ export class DataPlane {
 
   /** Sends a message of the handshake's, past all tables. */
   send(bytes: Uint8Array, endpoint: Endpoint): void {
-    this.#transmit.tell({ type: "send", bytes, address: endpoint.address, port: endpoint.port });
+    this.#transmit.tell({ type: "send", bytes, endpoint });
   }
 
   /** Sends an IP packet as if it came from the device. */
@@ -106,6 +106,11 @@ export class DataPlane {
   /** Handshake messages to this machine have a mac1 made with this key; the others are dropped. */
   setMac1Key(key: Uint8Array | undefined): void {
     this.#writer.setMac1Key(key);
+  }
+
+  /** No peer is followed to an address of these. */
+  setInsidePrefixes(prefixes: readonly IpPrefix[]): void {
+    this.#writer.setInsidePrefixes(prefixes);
   }
 
   addPeer(slot: number): void {

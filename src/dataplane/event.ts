@@ -1,17 +1,18 @@
 /** What the workers tell the main thread, and what it tells them. All are rare; packets pass by none of these. */
 
+import type { Endpoint } from "../base/ip.ts";
 import type { Offload } from "./offload.ts";
 
 /** From either worker to the main thread. */
 export type DataPlaneEvent =
   /** A handshake message with a valid mac1, or a cookie reply. */
-  | { readonly type: "message"; readonly bytes: Uint8Array; readonly address: Uint8Array; readonly port: number }
+  | { readonly type: "message"; readonly bytes: Uint8Array; readonly source: Endpoint }
   /** A packet waits for a session with this peer, or the session is getting old. */
   | { readonly type: "handshake-wanted"; readonly slot: number }
   /** The first authenticated packet under a session that asked for this report. */
   | { readonly type: "session-confirmed"; readonly localIndex: number }
-  /** An authenticated packet came from an endpoint that is not the peer's. */
-  | { readonly type: "roamed"; readonly slot: number; readonly address: Uint8Array; readonly port: number }
+  /** An authenticated packet came from an endpoint that is not the peer's: tx sends there already. */
+  | { readonly type: "roamed"; readonly slot: number; readonly source: Endpoint }
   /** Data passed, and the main thread does not watch this peer. */
   | { readonly type: "activity"; readonly slot: number }
   /** The reply to an echo request that the daemon sent by itself. */
@@ -35,7 +36,7 @@ export type DataPlaneEvent =
 export type TransmitCommand =
   /** A descriptor that is the worker's from here on; -1 for no wire. Answered by "wire-taken". */
   | { readonly type: "wire"; readonly fd: number }
-  | { readonly type: "send"; readonly bytes: Uint8Array; readonly address: Uint8Array; readonly port: number }
+  | { readonly type: "send"; readonly bytes: Uint8Array; readonly endpoint: Endpoint }
   /** A packet as if the device had been read. */
   | { readonly type: "packet"; readonly bytes: Uint8Array }
   | { readonly type: "flush"; readonly slot: number; readonly keepaliveIfEmpty: boolean }

@@ -9,7 +9,11 @@ import {
   closeFd,
   drainEventFd,
   getSocketName,
+  IP_PKTINFO,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
   IPPROTO_UDP,
+  IPV6_RECVPKTINFO,
   MessageReceiver,
   POLLIN,
   PollSet,
@@ -18,13 +22,13 @@ import {
   UDP_GRO,
   writeFd,
 } from "bun-ffi-tun";
-import { unmapAddress } from "../base/ip.ts";
 import type { TransportCipher } from "../crypto/transport-cipher.ts";
 import { Coalescer } from "./coalesce.ts";
 import type { DataPlaneEvent, ReceiveCommand } from "./event.ts";
 import { isRefusal, JoinedWriter } from "./joined-writer.ts";
+import { MessageSource, sourceOf } from "./message-source.ts";
 import { OFFLOADS, type Offload } from "./offload.ts";
-import { PeerSockaddrs } from "./peer-sockaddrs.ts";
+import { PeerPaths } from "./peer-paths.ts";
 import { type ReceiveDevice, type ReceiveEvents, Receiver } from "./receive.ts";
 import { packetMemory } from "./segment-memory.ts";
 import type { SharedTables } from "./shared-tables.ts";
@@ -48,20 +52,23 @@ export interface FastReceiveOptions {
   /** Of this thread; where it is not given the thread shares the processors as any other. */
   readonly urgency?: Urgency | undefined;
   readonly report: (event: DataPlaneEvent) => void;
+  /** Default: the kernel. */
+  readonly write?: typeof writeFd;
 }
 
 export class FastReceive implements ReceiveDevice, ReceiveEvents {
   readonly #options: FastReceiveOptions;
   readonly #receiver: Receiver;
-  readonly #sockaddrs: PeerSockaddrs;
+  readonly #paths: PeerPaths;
   readonly #messages = new MessageReceiver();
   readonly #run = allocateStable(RUN_BUFFER_LENGTH_BYTES);
   readonly #coalescer = new Coalescer(packetMemory(this.#run.bytes));
+  readonly #write: typeof writeFd;
   readonly #joined: JoinedWriter;
   readonly #offloads: Set<Offload>;
   readonly #poll = new PollSet();
-  /** The version of each peer's row of which a move was reported: one that sends from two places is reported once. */
-  readonly #reportedVersions: (number | undefined)[] = [];
+  /** The source of each peer's last authenticated run. */
+  readonly #sources: (MessageSource | undefined)[] = [];
   #wireFd = -1;
   #wireIndex = -1;
   /** The peer whose source was compared for the run at hand; a run has one source. */
@@ -69,9 +76,10 @@ export class FastReceive implements ReceiveDevice, ReceiveEvents {
 
   constructor(options: FastReceiveOptions) {
     this.#options = options;
-    this.#sockaddrs = new PeerSockaddrs(options.tables);
+    this.#paths = new PeerPaths(options.tables, options.report);
     this.#receiver = new Receiver(options.tables, options.cipher, this, this);
-    this.#joined = new JoinedWriter(options.deviceFd, this.#run);
+    this.#write = options.write ?? writeFd;
+    this.#joined = new JoinedWriter(options.deviceFd, this.#run, this.#write);
     this.#offloads = new Set(options.offloads ?? OFFLOADS);
     this.#setJoins();
   }
@@ -129,7 +137,7 @@ export class FastReceive implements ReceiveDevice, ReceiveEvents {
   #writeHeld(): boolean {
     const offset = this.#coalescer.finish();
     const { writeBytes, isJoined } = this.#coalescer;
-    const written = writeFd(this.#options.deviceFd, this.#run.address + offset, writeBytes);
+    const written = this.#write(this.#options.deviceFd, this.#run.address + offset, writeBytes);
     if (written === writeBytes) return true;
     if (!isJoined || !isRefusal(-written)) return false;
     this.#stopJoining(this.#coalescer.isTcp ? "tun-tcp-gro" : "tun-udp-gro", -written);
@@ -148,10 +156,9 @@ export class FastReceive implements ReceiveDevice, ReceiveEvents {
   }
 
   message(buffer: Uint8Array, offset: number, lengthBytes: number): boolean {
-    const source = this.#messages.sourceEndpoint();
+    const source = sourceOf(this.#messages);
     if (!source) return false;
-    const bytes = buffer.slice(offset, offset + lengthBytes);
-    this.#options.report({ type: "message", bytes, address: unmapAddress(source.address), port: source.port });
+    this.#options.report({ type: "message", bytes: buffer.slice(offset, offset + lengthBytes), source });
     return true;
   }
 
@@ -166,14 +173,11 @@ export class FastReceive implements ReceiveDevice, ReceiveEvents {
   authenticated(slot: number): void {
     if (slot === this.#comparedSlot) return;
     this.#comparedSlot = slot;
-    const known = this.#sockaddrs.get(slot);
-    const { version } = known;
-    if (known.isOf(this.#messages.source, this.#messages.sourceLengthBytes)) return;
-    if (this.#reportedVersions[slot] === version) return;
-    const source = this.#messages.sourceEndpoint();
+    if (this.#sources[slot]?.isOf(this.#messages) && this.#paths.isCurrent(slot)) return;
+    const source = sourceOf(this.#messages);
     if (!source) return;
-    this.#reportedVersions[slot] = version;
-    this.#options.report({ type: "roamed", slot, address: unmapAddress(source.address), port: source.port });
+    this.#sources[slot] = new MessageSource(this.#messages);
+    this.#paths.note(slot, source);
   }
 
   activity(slot: number): void {
@@ -204,8 +208,8 @@ export class FastReceive implements ReceiveDevice, ReceiveEvents {
         this.#receiver.forgetSession(command.row);
         break;
       case "forget-peer":
-        this.#sockaddrs.forget(command.slot);
-        delete this.#reportedVersions[command.slot];
+        this.#paths.forget(command.slot);
+        delete this.#sources[command.slot];
         break;
     }
   }
@@ -216,8 +220,15 @@ export class FastReceive implements ReceiveDevice, ReceiveEvents {
     if (fd < 0) return;
     this.#wireFd = fd;
     this.#wireIndex = this.#poll.add(this.#wireFd, POLLIN);
-    this.#sockaddrs.setSocketFamily(getSocketName(fd)?.address.length === 4 ? 4 : 6);
+    this.#askForLocalAddress();
     if (this.#offloads.has("udp-gro")) this.#joinReceived();
+  }
+
+  /** Of this machine, to which each datagram was sent: what answers it leaves from there. A socketpair has none. */
+  #askForLocalAddress(): void {
+    const name = getSocketName(this.#wireFd);
+    if (name?.address.length === 16) setSocketOption(this.#wireFd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+    else if (name) setSocketOption(this.#wireFd, IPPROTO_IP, IP_PKTINFO, 1);
   }
 
   #joinReceived(): void {

@@ -5,6 +5,7 @@
 
 import { allocateStable, boottimeMs, ERRNO, readFd, writeFd } from "bun-ffi-tun";
 import { concatBytes } from "../base/bytes.ts";
+import type { Endpoint } from "../base/ip.ts";
 import type { SealRun, TransportCipherBatch } from "../crypto/transport-cipher-batch.ts";
 import { RUN_HEADER_BYTES, RUN_OVERHEAD_BYTES } from "../crypto/transport-cipher-batch.ts";
 import { createVirtioNetHeader, decodeVirtioNetHeader, VIRTIO_NET_HEADER_LENGTH_BYTES } from "../wire/virtio-net.ts";
@@ -101,8 +102,8 @@ export class FastTransmit implements TransmitWay, TransmitWire {
     this.#wire.flush();
   }
 
-  sendDirect(bytes: Uint8Array, address: Uint8Array, port: number): void {
-    this.#wire.sendDirect(bytes, address, port);
+  sendDirect(bytes: Uint8Array, endpoint: Endpoint): void {
+    this.#wire.sendDirect(bytes, endpoint);
   }
 
   setWire(fd: number): void {

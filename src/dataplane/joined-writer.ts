@@ -3,7 +3,7 @@
  * Some kernels refuse what others take (probe-device.ts), and some of it only when it has a certain length.
  */
 
-import { ERRNO, type StableMemory, writeFd } from "bun-ffi-tun";
+import { ERRNO, type StableMemory, type writeFd } from "bun-ffi-tun";
 import {
   createVirtioNetHeader,
   decodeVirtioNetHeader,
@@ -21,14 +21,16 @@ export function isRefusal(errno: number): boolean {
 export class JoinedWriter {
   readonly #deviceFd: number;
   readonly #memory: StableMemory;
+  readonly #write: typeof writeFd;
   readonly #segmenter: Segmenter;
   readonly #virtio = createVirtioNetHeader();
   readonly #nothingLeft = createVirtioNetHeader();
 
   /** @param memory where the packets lie */
-  constructor(deviceFd: number, memory: StableMemory) {
+  constructor(deviceFd: number, memory: StableMemory, write: typeof writeFd) {
     this.#deviceFd = deviceFd;
     this.#memory = memory;
+    this.#write = write;
     this.#segmenter = new Segmenter(packetMemory(memory.bytes));
   }
 
@@ -48,7 +50,7 @@ export class JoinedWriter {
       const start = this.#segmenter.segmentOffset(i) - VIRTIO_NET_HEADER_LENGTH_BYTES;
       const writeBytes = VIRTIO_NET_HEADER_LENGTH_BYTES + this.#segmenter.segmentLength(i);
       encodeVirtioNetHeader(this.#nothingLeft, bytes, start);
-      isWritten = writeFd(this.#deviceFd, address + start, writeBytes) === writeBytes && isWritten;
+      isWritten = this.#write(this.#deviceFd, address + start, writeBytes) === writeBytes && isWritten;
     }
     return isWritten;
   }

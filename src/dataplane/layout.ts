@@ -5,6 +5,7 @@
  *     header    counters and settings of the whole plane
  *     peers     a row a peer, by slot
  *     sessions  a row a session, by `sessionRow` of its receiver index
+ *     inside    prefixes that lie inside the tunnel
  *     trie      nodes of the allowed-IPs trie
  *
  * A row has a part that the main thread alone writes, under a version: odd while it is being written,
@@ -23,13 +24,16 @@ export const MAXIMUM_SESSIONS = 1 << 17;
 export const MAXIMUM_TRIE_NODES = 1 << 20;
 
 export const HEADER_LENGTH_BYTES = 5 * CACHE_LINE_BYTES;
-export const PEER_ROW_LENGTH_BYTES = 3 * CACHE_LINE_BYTES;
+export const PEER_ROW_LENGTH_BYTES = 4 * CACHE_LINE_BYTES;
 export const SESSION_ROW_LENGTH_BYTES = 2 * CACHE_LINE_BYTES;
 export const TRIE_NODE_LENGTH_BYTES = 32;
+/** A version and a count on a line, then prefixes of 32 bytes. */
+export const INSIDE_LENGTH_BYTES = CACHE_LINE_BYTES + 16 * 32;
 
 export const PEERS_OFFSET = HEADER_LENGTH_BYTES;
 export const SESSIONS_OFFSET = PEERS_OFFSET + MAXIMUM_PEERS * PEER_ROW_LENGTH_BYTES;
-export const TRIE_OFFSET = SESSIONS_OFFSET + MAXIMUM_SESSIONS * SESSION_ROW_LENGTH_BYTES;
+export const INSIDE_OFFSET = SESSIONS_OFFSET + MAXIMUM_SESSIONS * SESSION_ROW_LENGTH_BYTES;
+export const TRIE_OFFSET = INSIDE_OFFSET + INSIDE_LENGTH_BYTES;
 export const SHARED_LENGTH_BYTES = TRIE_OFFSET + MAXIMUM_TRIE_NODES * TRIE_NODE_LENGTH_BYTES;
 
 /** Header: 32-bit words, by index. The first and fourth line are main's, the second tx's, the third and fifth rx's. */
@@ -45,6 +49,8 @@ export const HeaderWord = {
   handoversWaiting: 4,
   /** The same of cookie replies. */
   cookieRepliesWaiting: 5,
+  /** Moves with each change of the kernel's links, addresses and routes. tx writes it. */
+  networkVersion: 30,
   /** Of the key that mac1 of messages to this machine is made with. */
   mac1KeyVersion: 48,
   /** 0 while there is no key. */
@@ -91,7 +97,31 @@ export const PeerWord = {
   watched: 6,
   /** Largest packet that goes to this peer as one datagram, bytes; 0 for all that the device makes. */
   packetLimitBytes: 7,
+  /** Index of the interface that a link-local endpoint belongs to; 0 for none. */
+  endpointZone: 12,
 } as const;
+
+/**
+ * Peer row, fourth line (rx): where the last authenticated packet came from, and to. 32-bit words from the start of the
+ * row, under a version of their own.
+ */
+export const PathWord = {
+  version: 48,
+  /** The version of the main thread's part that this was seen under: it takes the endpoint's place until that moves. */
+  ofVersion: 49,
+  /** The header's when this was seen: `local` may be no address of this machine any more once that moves. */
+  networkVersion: 50,
+  /** 0 where nothing was seen, else 4 or 6. */
+  family: 51,
+  port: 52,
+  zone: 53,
+  /** 0 where it is not known. */
+  localFamily: 54,
+} as const;
+
+/** Peer row, fourth line: addresses of 4 or 16 bytes in network order. */
+export const PATH_ADDRESS_OFFSET = 3 * CACHE_LINE_BYTES + 32;
+export const PATH_LOCAL_ADDRESS_OFFSET = 3 * CACHE_LINE_BYTES + 48;
 
 /** Peer row, first line: the endpoint's address, 4 or 16 bytes in network order. */
 export const PEER_ENDPOINT_ADDRESS_OFFSET = 32;

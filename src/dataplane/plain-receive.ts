@@ -3,13 +3,15 @@
  * packet to the device.
  */
 
+import { networkInterfaces } from "node:os";
 import { allocateStable, boottimeMs, writeFd } from "bun-ffi-tun";
 import { errorMessage } from "../base/errors.ts";
-import { equalAddresses, parseAddress, unmapAddress } from "../base/ip.ts";
+import { type Endpoint, parseAddress, unmapAddress } from "../base/ip.ts";
 import type { TransportCipher } from "../crypto/transport-cipher.ts";
 import { type AdoptedUdpSocket, adoptUdpSocket } from "./bun-udp.ts";
 import type { DataPlaneEvent, ReceiveCommand } from "./event.ts";
-import { PeerEndpoints } from "./peer-endpoints.ts";
+import { makeEndpoint } from "./peer-endpoints.ts";
+import { PeerPaths } from "./peer-paths.ts";
 import { type ReceiveDevice, type ReceiveEvents, Receiver } from "./receive.ts";
 import type { SharedTables } from "./shared-tables.ts";
 
@@ -22,29 +24,25 @@ export interface PlainReceiveOptions {
   readonly report: (event: DataPlaneEvent) => void;
 }
 
-/** What was found of a peer's packets since its row has had `version`. */
-interface KnownSource {
-  readonly version: number;
-  /** The source that is the peer's endpoint, as the socket tells it. */
+/** Where a peer's last authenticated packet came from, as the socket tells it. */
+interface Source {
   readonly addressText: string;
   readonly port: number;
-  /** Another source was reported: the main thread moves the version when it takes the report. */
-  readonly isReported: boolean;
 }
 
 export class PlainReceive implements ReceiveDevice, ReceiveEvents {
   readonly #options: PlainReceiveOptions;
   readonly #receiver: Receiver;
-  readonly #endpoints: PeerEndpoints;
+  readonly #paths: PeerPaths;
   readonly #datagram = allocateStable(DATAGRAM_BUFFER_LENGTH_BYTES);
-  readonly #knownSources: (KnownSource | undefined)[] = [];
+  readonly #sources: (Source | undefined)[] = [];
   #socket: AdoptedUdpSocket | undefined;
   #sourceText = "";
   #sourcePort = 0;
 
   constructor(options: PlainReceiveOptions) {
     this.#options = options;
-    this.#endpoints = new PeerEndpoints(options.tables);
+    this.#paths = new PeerPaths(options.tables, options.report);
     this.#receiver = new Receiver(options.tables, options.cipher, this, this);
   }
 
@@ -58,8 +56,8 @@ export class PlainReceive implements ReceiveDevice, ReceiveEvents {
         this.#receiver.forgetSession(command.row);
         break;
       case "forget-peer":
-        this.#endpoints.forget(command.slot);
-        delete this.#knownSources[command.slot];
+        this.#paths.forget(command.slot);
+        delete this.#sources[command.slot];
         break;
     }
   }
@@ -81,8 +79,8 @@ export class PlainReceive implements ReceiveDevice, ReceiveEvents {
 
   message(buffer: Uint8Array, offset: number, lengthBytes: number): boolean {
     const source = this.#source();
-    const bytes = buffer.slice(offset, offset + lengthBytes);
-    this.#options.report({ type: "message", bytes, address: source, port: this.#sourcePort });
+    if (!source) return false;
+    this.#options.report({ type: "message", bytes: buffer.slice(offset, offset + lengthBytes), source });
     return true;
   }
 
@@ -95,19 +93,14 @@ export class PlainReceive implements ReceiveDevice, ReceiveEvents {
   }
 
   authenticated(slot: number): void {
-    const endpoint = this.#endpoints.get(slot);
-    const { version } = endpoint;
     const addressText = this.#sourceText;
     const port = this.#sourcePort;
-    const known = this.#knownSources[slot];
-    // One report at a time: a peer that sends from two places in turn must not flood the main thread.
-    const isKnown =
-      known?.version === version && (known.isReported || (known.port === port && known.addressText === addressText));
-    if (isKnown) return;
-    const address = this.#source();
-    const isReported = endpoint.port !== port || !equalAddresses(endpoint.address, address);
-    this.#knownSources[slot] = { version, addressText, port, isReported };
-    if (isReported) this.#options.report({ type: "roamed", slot, address, port });
+    const last = this.#sources[slot];
+    if (last?.port === port && last.addressText === addressText && this.#paths.isCurrent(slot)) return;
+    const source = this.#source();
+    if (!source) return;
+    this.#sources[slot] = { addressText, port };
+    this.#paths.note(slot, source);
   }
 
   activity(slot: number): void {
@@ -143,9 +136,16 @@ export class PlainReceive implements ReceiveDevice, ReceiveEvents {
   }
 
   /** The source of the datagram at hand; IPv4 as such, though a socket for both families maps it. */
-  #source(): Uint8Array {
-    const text = this.#sourceText;
-    const address = parseAddress(text.includes("%") ? text.slice(0, text.indexOf("%")) : text);
-    return address ? unmapAddress(address) : new Uint8Array(4);
+  #source(): Endpoint | undefined {
+    const [addressText = "", interfaceName] = this.#sourceText.split("%");
+    const address = parseAddress(addressText);
+    if (!address) return undefined;
+    return makeEndpoint(unmapAddress(address), this.#sourcePort, interfaceName ? zoneOf(interfaceName) : 0);
   }
+}
+
+/** The index of an interface; 0 where it has no link-local address any more. */
+function zoneOf(interfaceName: string): number {
+  const addresses = networkInterfaces()[interfaceName] ?? [];
+  return addresses.find((each) => each.family === "IPv6" && each.scopeid)?.scopeid ?? 0;
 }

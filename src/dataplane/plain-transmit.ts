@@ -4,7 +4,7 @@
  */
 
 import { allocateStable, boottimeMs, ERRNO, readFd, writeFd } from "bun-ffi-tun";
-import { formatAddress } from "../base/ip.ts";
+import { type Endpoint, formatZonedAddress } from "../base/ip.ts";
 import type { TransportCipher } from "../crypto/transport-cipher.ts";
 import { type AdoptedUdpSocket, adoptUdpSocket } from "./bun-udp.ts";
 import type { DataPlaneEvent } from "./event.ts";
@@ -53,10 +53,10 @@ export class PlainTransmit implements TransmitWay, TransmitWire {
 
   /** Messages lie at the start of the packet's or the scratch buffer. */
   send(slot: number, buffer: Uint8Array, _offset: number, lengthBytes: number): boolean {
-    const endpoint = this.#endpoints.get(slot);
-    if (endpoint.addressText === "") return false;
+    const { endpoint, addressText } = this.#endpoints.get(slot);
+    if (!endpoint) return false;
     const views = buffer === this.#packet.bytes ? this.#packetViews : this.#scratchViews;
-    return this.#sendTo(views.first(lengthBytes), endpoint.port, endpoint.addressText);
+    return this.#sendTo(views.first(lengthBytes), endpoint.port, addressText);
   }
 
   takePackets(): boolean {
@@ -75,8 +75,8 @@ export class PlainTransmit implements TransmitWay, TransmitWire {
     this.transmitter.handlePacket(this.#packet.bytes, HEADROOM_BYTES, packet.length, boottimeMs());
   }
 
-  sendDirect(bytes: Uint8Array, address: Uint8Array, port: number): void {
-    this.#sendTo(bytes, port, formatAddress(address));
+  sendDirect(bytes: Uint8Array, endpoint: Endpoint): void {
+    this.#sendTo(bytes, endpoint.port, formatZonedAddress(endpoint));
   }
 
   async setWire(fd: number): Promise<void> {

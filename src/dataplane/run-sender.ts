@@ -5,6 +5,7 @@
  */
 
 import { allocateStable, closeFd, ERRNO, getSocketName, MessageSender, POLLOUT, PollSet } from "bun-ffi-tun";
+import type { Endpoint } from "../base/ip.ts";
 import type { DataPlaneEvent } from "./event.ts";
 import { CachedSockaddr, PeerSockaddrs } from "./peer-sockaddrs.ts";
 import { type PacketMemory, packetMemory } from "./segment-memory.ts";
@@ -17,13 +18,22 @@ export const MAXIMUM_RUN_BYTES = 65_507;
 /** How long a full socket buffer may stop the worker: longer than the kernel takes to empty some of it. */
 const WIRE_FULL_LIMIT_MS = 5;
 
+/** What sendmsg answers for a source that is no address of this machine any more, or from which nothing leads to the peer. */
+const LOCAL_REFUSED: ReadonlySet<number> = new Set([
+  ERRNO.EINVAL,
+  ERRNO.EADDRNOTAVAIL,
+  ERRNO.ENETUNREACH,
+  ERRNO.EHOSTUNREACH,
+  ERRNO.ENODEV,
+]);
+
 export interface RunSenderOptions {
   readonly tables: SharedTables;
   /** False for messages one by one. */
   readonly mayCut: boolean;
   readonly report: (event: DataPlaneEvent) => void;
   /** Default: the kernel. */
-  readonly sender?: Pick<MessageSender, "send">;
+  readonly sender?: Pick<MessageSender, "send" | "setSource">;
 }
 
 export class RunSender {
@@ -31,12 +41,14 @@ export class RunSender {
   readonly #mayCut: boolean;
   readonly #report: (event: DataPlaneEvent) => void;
   readonly #sockaddrs: PeerSockaddrs;
-  readonly #sender: Pick<MessageSender, "send">;
+  readonly #sender: Pick<MessageSender, "send" | "setSource">;
   readonly #buffer = allocateStable(MAXIMUM_RUN_BYTES + 1);
   readonly #direct = new CachedSockaddr();
   readonly #writable = new PollSet();
   #writableIndex = -1;
   #fd = -1;
+  /** The address of this machine that the sender sends from at present. */
+  #local: Uint8Array | undefined;
   #slot = -1;
   #strideBytes = 0;
   #bytes = 0;
@@ -119,9 +131,9 @@ export class RunSender {
   }
 
   /** Sends past all tables; `bytes` are copied. */
-  sendDirect(bytes: Uint8Array, address: Uint8Array, port: number): void {
+  sendDirect(bytes: Uint8Array, endpoint: Endpoint): void {
     this.flush();
-    this.#sockaddrs.encode(this.#direct, address, port);
+    this.#sockaddrs.encode(this.#direct, endpoint);
     this.#buffer.bytes.set(bytes);
     if (this.#direct.lengthBytes > 0) this.#sendOnce(this.#direct, this.#buffer.address, bytes.length, 0);
   }
@@ -159,8 +171,25 @@ export class RunSender {
     return true;
   }
 
-  /** Waits a moment for room where the socket's buffer is full. */
+  /** From the address that the peer was heard at. One that is refused is given up: the routing table chooses then. */
   #sendOnce(sockaddr: CachedSockaddr, address: number, lengthBytes: number, segmentBytes: number): number {
+    const { local } = sockaddr;
+    if (this.#local !== local) this.#setLocal(local);
+    const sent = this.#sendWaiting(sockaddr, address, lengthBytes, segmentBytes);
+    if (sent >= 0 || local === undefined || !LOCAL_REFUSED.has(-sent)) return sent;
+    this.#setLocal(undefined);
+    const sentAnyhow = this.#sendWaiting(sockaddr, address, lengthBytes, segmentBytes);
+    if (sentAnyhow >= 0) sockaddr.local = undefined;
+    return sentAnyhow;
+  }
+
+  #setLocal(local: Uint8Array | undefined): void {
+    this.#local = local;
+    this.#sender.setSource(local);
+  }
+
+  /** Waits a moment for room where the socket's buffer is full. */
+  #sendWaiting(sockaddr: CachedSockaddr, address: number, lengthBytes: number, segmentBytes: number): number {
     const { memory, lengthBytes: sockaddrBytes } = sockaddr;
     const sent = this.#sender.send(this.#fd, address, lengthBytes, memory.address, sockaddrBytes, segmentBytes);
     if (sent !== -ERRNO.EAGAIN || this.#writable.wait(WIRE_FULL_LIMIT_MS) === 0) return sent;

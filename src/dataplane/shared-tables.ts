@@ -60,7 +60,7 @@ export function sessionBytes(row: number): number {
   return SESSIONS_OFFSET + row * SESSION_ROW_LENGTH_BYTES;
 }
 
-/** Changes a row of the main thread's under its version, whose word is the first of the row. */
+/** Changes a row under its version, which nobody else writes. */
 export function writeRow(words: Int32Array, versionWord: number, write: () => void): void {
   const version = words[versionWord]!;
   Atomics.store(words, versionWord, version | 1);

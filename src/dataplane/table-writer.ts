@@ -4,6 +4,7 @@ import { type Endpoint, type IpPrefix, isIpv4 } from "../base/ip.ts";
 import { sessionRow } from "../wire/wireguard.ts";
 import { AllowedIpsWriter } from "./allowed-ips.ts";
 import { giveHandoverBack } from "./handover-gate.ts";
+import { writeInsidePrefixes } from "./inside-prefixes.ts";
 import {
   HeaderCounter,
   type HeaderCounterName,
@@ -20,6 +21,7 @@ import {
   SessionNumber,
   SessionWord,
 } from "./layout.ts";
+import { makeEndpoint } from "./peer-endpoints.ts";
 import {
   peerBytes,
   peerNumbers,
@@ -87,6 +89,11 @@ export class TableWriter {
     return this.#tables.words[HeaderWord.mtuBytes]!;
   }
 
+  /** No peer is taken to be at an address of these: what goes there comes back into the tunnel. */
+  setInsidePrefixes(prefixes: readonly IpPrefix[]): void {
+    writeInsidePrefixes(this.#tables, prefixes);
+  }
+
   addPeer(slot: number): void {
     if (slot >= MAXIMUM_PEERS) throw new RangeError(`no row for peer ${slot}: the table has ${MAXIMUM_PEERS}`);
     const { numbers } = this.#tables;
@@ -104,6 +111,7 @@ export class TableWriter {
     this.#writePeer(slot, (word) => {
       words[word + PeerWord.endpointFamily] = isIpv4(endpoint.address) ? 4 : 6;
       words[word + PeerWord.endpointPort] = endpoint.port;
+      words[word + PeerWord.endpointZone] = endpoint.zone ?? 0;
       bytes.set(endpoint.address, peerBytes(slot) + PEER_ENDPOINT_ADDRESS_OFFSET);
     });
   }
@@ -116,7 +124,7 @@ export class TableWriter {
     if (family === 0) return undefined;
     const start = peerBytes(slot) + PEER_ENDPOINT_ADDRESS_OFFSET;
     const address = new Uint8Array(bytes.slice(start, start + (family === 4 ? 4 : 16)));
-    return { address, port: words[word + PeerWord.endpointPort]! };
+    return makeEndpoint(address, words[word + PeerWord.endpointPort]!, words[word + PeerWord.endpointZone]!);
   }
 
   /** See `PeerWord.packetLimitBytes`. */

@@ -11,7 +11,10 @@ import {
   PollSet,
   readFd,
 } from "bun-ffi-tun";
+import type { Endpoint } from "../base/ip.ts";
 import type { DataPlaneEvent, TransmitCommand } from "./event.ts";
+import { HeaderWord } from "./layout.ts";
+import type { SharedTables } from "./shared-tables.ts";
 import { MAXIMUM_PACKET_BYTES, type Transmitter } from "./transmit.ts";
 import type { Urgency } from "./urgency.ts";
 
@@ -23,13 +26,14 @@ export interface TransmitWay {
   /** Carries one packet as if the device had been read; at most `MAXIMUM_PACKET_BYTES`. */
   takePacket(packet: Uint8Array): void;
   /** Sends past all tables. */
-  sendDirect(bytes: Uint8Array, address: Uint8Array, port: number): void;
+  sendDirect(bytes: Uint8Array, endpoint: Endpoint): void;
   /** Sends by this socket, which is the way's from here on; -1 for none. */
   setWire(fd: number): void | Promise<void>;
   forgetPeer(slot: number): void;
 }
 
 export interface TransmitLoopOptions {
+  readonly tables: SharedTables;
   readonly deviceFd: number;
   /** Readable when a command waits. */
   readonly wakeFd: number;
@@ -43,7 +47,7 @@ export interface TransmitLoopOptions {
 
 /** Runs until it is told to stop or the device is gone. Returns to the thread's event loop only while a wire is taken. */
 export async function runTransmitLoop(way: TransmitWay, options: TransmitLoopOptions): Promise<void> {
-  const { deviceFd, wakeFd, monitorFd, report, urgency } = options;
+  const { tables, deviceFd, wakeFd, monitorFd, report, urgency } = options;
   const poll = new PollSet();
   const device = poll.add(deviceFd, POLLIN);
   const wake = poll.add(wakeFd, POLLIN);
@@ -57,6 +61,7 @@ export async function runTransmitLoop(way: TransmitWay, options: TransmitLoopOpt
     }
     if (monitor >= 0 && poll.revents(monitor) !== 0) {
       while (readFd(monitorFd, drained.address, drained.bytes.length) > 0);
+      Atomics.add(tables.words, HeaderWord.networkVersion, 1);
       report({ type: "network-changed" });
     }
     const revents = poll.revents(device);
@@ -82,7 +87,7 @@ async function handleCommands(way: TransmitWay, { takeCommand, report }: Transmi
         report({ type: "wire-taken" });
         break;
       case "send":
-        way.sendDirect(command.bytes, command.address, command.port);
+        way.sendDirect(command.bytes, command.endpoint);
         break;
       case "packet":
         if (command.bytes.length <= MAXIMUM_PACKET_BYTES) way.takePacket(command.bytes);

@@ -51,7 +51,7 @@ async function runTransmit(role: WorkerRole, report: (event: DataPlaneEvent) => 
   const takeCommand = () => receiveMessageOnPort(role.port)?.message as TransmitCommand | undefined;
   report({ type: "ready", aead: cipher.name });
   const urgency = role.way === "fast" ? new Urgency() : undefined;
-  await runTransmitLoop(way, { deviceFd, wakeFd, monitorFd, takeCommand, report, urgency });
+  await runTransmitLoop(way, { tables: options.tables, deviceFd, wakeFd, monitorFd, takeCommand, report, urgency });
   role.port.close();
 }
 

@@ -174,6 +174,12 @@ export function linkState(name: string): LinkState | undefined {
   return link && { isUp: link.up, mtuBytes: link.mtu };
 }
 
+/** The index of an interface, which is the number of its zone (RFC 4007); `undefined` where there is none of that name. */
+export function interfaceIndex(name: string): number | undefined {
+  using netlink = openNetlink();
+  return getLink(netlink, name)?.index;
+}
+
 /** Deletes a TUN interface; anything else of that name is left alone. */
 export function deleteTunInterface(name: string): void {
   using netlink = openNetlink();

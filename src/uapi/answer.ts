@@ -38,7 +38,7 @@ function errnoOf(error: unknown): UapiErrno {
 }
 
 async function applySet(lines: string, device: UapiDevice): Promise<UapiErrno> {
-  const change = parseSet(lines);
+  const change = parseSet(lines, (interfaceName) => device.findZone(interfaceName));
   if ("errno" in change) return change.errno;
   await device.set(change);
   return UapiErrno.none;

@@ -31,6 +31,8 @@ export interface UapiState {
 }
 
 export interface UapiDevice {
+  /** The index of a network interface, for the zone of a link-local endpoint. */
+  findZone(interfaceName: string): number | undefined;
   get(): UapiState | Promise<UapiState>;
   /** Throws, or rejects, a `MinitailError`: "port-taken" where the listen port can't be had, "too-many" for want of room. */
   set(change: UapiChange): void | Promise<void>;

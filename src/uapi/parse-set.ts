@@ -4,7 +4,7 @@
  * device's, then each peer's behind its `public_key`.
  *
  * All lines are read before anything is applied, so a request is done whole or not at all. Values are
- * read as strictly as wireguard-go reads them; an endpoint with a zone (`fe80::1%eth0`) is refused.
+ * read as strictly as wireguard-go reads them; the zone of an endpoint (`fe80::1%eth0`) must be there.
  */
 
 import { parseHex } from "../base/bytes.ts";
@@ -35,8 +35,11 @@ interface PeerLines extends Mutable<PeerConfiguration> {
   allowedIps?: AllowedIpChange[];
 }
 
+/** The index of the interface of that name, `undefined` where there is none. */
+export type FindZone = (interfaceName: string) => number | undefined;
+
 /** The change that the lines behind `set=1` ask for, without the empty line that ends them. */
-export function parseSet(text: string): UapiChange | UapiRefusal {
+export function parseSet(text: string, findZone: FindZone): UapiChange | UapiRefusal {
   const device: DeviceLines = {};
   const peers: PeerLines[] = [];
   let peer: PeerLines | undefined;
@@ -52,7 +55,7 @@ export function parseSet(text: string): UapiChange | UapiRefusal {
       peer = { publicKey };
       peers.push(peer);
     } else {
-      const isValid = peer ? readPeerLine(peer, key, value) : readDeviceLine(device, key, value);
+      const isValid = peer ? readPeerLine(peer, key, value, findZone) : readDeviceLine(device, key, value);
       if (!isValid) return { errno: UapiErrno.invalid };
     }
   }
@@ -88,7 +91,7 @@ function readDeviceLine(device: DeviceLines, key: string, value: string): boolea
 }
 
 /** False for an unknown key or a wrong value. What follows `remove` has no effect on the peer. */
-function readPeerLine(peer: PeerLines, key: string, value: string): boolean {
+function readPeerLine(peer: PeerLines, key: string, value: string, findZone: FindZone): boolean {
   switch (key) {
     case "remove":
       peer.remove = true;
@@ -101,7 +104,7 @@ function readPeerLine(peer: PeerLines, key: string, value: string): boolean {
         peer.presharedKey = presharedKey;
       });
     case "endpoint":
-      return defined<Endpoint>(parseEndpoint(value), (endpoint) => {
+      return defined<Endpoint>(parseEndpoint(value, findZone), (endpoint) => {
         peer.endpoint = endpoint;
       });
     case "persistent_keepalive_interval":

@@ -4,7 +4,7 @@
  */
 
 import { compareBytes } from "../base/bytes.ts";
-import { type Endpoint, equalEndpoints } from "../base/ip.ts";
+import { type Endpoint, equalEndpoints, withoutLocal } from "../base/ip.ts";
 import type { RandomSource } from "../crypto/random.ts";
 import { generateX25519PrivateKey } from "../crypto/x25519.ts";
 import {
@@ -119,8 +119,9 @@ export class Peer {
 
   setEndpoint(endpoint: Endpoint, actions: Action[]): void {
     if (this.#endpoint && equalEndpoints(this.#endpoint, endpoint)) return;
-    this.#endpoint = endpoint;
-    actions.push({ type: "set-endpoint", slot: this.slot, endpoint });
+    // Answers leave from where they were asked; what we begin is the routing table's business.
+    this.#endpoint = withoutLocal(endpoint);
+    actions.push({ type: "set-endpoint", slot: this.slot, endpoint: this.#endpoint });
   }
 
   /** 0 turns it off. Turning it on sends a keepalive at once. */

@@ -237,6 +237,20 @@ describe("endpoints", () => {
     expect(formatEndpoint(parseEndpoint(text)!)).toBe(text);
   });
 
+  test("a link-local one has the zone that is known by its name, and no other has any", () => {
+    const findZone = (name: string) => (name === "eth0" ? 3 : undefined);
+    const endpoint = parseEndpoint("[fe80::1%eth0]:1", findZone)!;
+    expect(endpoint).toEqual({ address: parseAddress("fe80::1")!, port: 1, zone: 3 });
+    expect(formatEndpoint(endpoint)).toBe("[fe80::1%3]:1");
+    for (const text of ["[fe80::1%eth1]:1", "[2001:db8::1%eth0]:1", "[fe80::1%]:1", "1.2.3.4%eth0:1"]) {
+      expect(parseEndpoint(text, findZone)).toBeUndefined();
+    }
+    expect(parseEndpoint("[fe80::1%eth0]:1")).toBeUndefined();
+    const { address, port } = endpoint;
+    expect(equalEndpoints(endpoint, { address, port, zone: 4 })).toBe(false);
+    expect(equalEndpoints(endpoint, { ...endpoint, local: address })).toBe(true);
+  });
+
   test.each([
     "",
     ":",

@@ -13,6 +13,7 @@ import {
 } from "bun-ffi-tun";
 import { concatBytes } from "../../src/base/bytes.ts";
 import { parseAddress, parsePrefix } from "../../src/base/ip.ts";
+import { blake2sMac } from "../../src/crypto/blake2s.ts";
 import { loadAllTransportCiphers } from "../../src/crypto/load-transport-cipher.ts";
 import type { TransportCipherName } from "../../src/crypto/transport-cipher.ts";
 import { openUdpWire, type UdpWire } from "../../src/daemon/udp-wire.ts";
@@ -25,6 +26,7 @@ import {
   encodeVirtioNetHeader,
   VIRTIO_NET_HEADER_LENGTH_BYTES,
 } from "../../src/wire/virtio-net.ts";
+import { INITIATION_LENGTH_BYTES, MESSAGE_INITIATION, mac1Offset } from "../../src/wire/wireguard.ts";
 import { buildPacket } from "../naive/transport-packet.ts";
 
 const cleanUps: (() => unknown)[] = [];
@@ -157,7 +159,42 @@ describe.each(["plain", "fast"] as const)("the workers, the %s way", (way) => {
     for (let arrived = 0; arrived < 3; arrived++) await eventually("a packet arrives", () => b.read());
     const roamed = () => b.events.filter((event) => event.type === "roamed");
     await eventually("the report", () => roamed().length > 0);
-    expect(roamed()).toEqual([{ type: "roamed", slot: 0, address: loopback[4], port: a.wire.port }]);
+    expect(roamed()).toMatchObject([{ source: { address: loopback[4], port: a.wire.port } }]);
+  });
+
+  test("what answers a packet from another endpoint goes there, before the main thread has done anything", async () => {
+    const a = await startNode(way);
+    const b = await startNode(way);
+    connect(a, b, 4, true);
+    connect(b, a, 4, false);
+    b.plane.setEndpoint(0, { address: parseAddress("127.0.0.9")!, port: 9 });
+    a.write(echo("10.0.0.1", "10.0.0.2", 0));
+    await eventually("a packet arrives", () => b.read());
+    const answer = echo("10.0.0.2", "10.0.0.1", 0);
+    b.write(answer);
+    expect(await eventually("the answer arrives", () => a.read())).toEqual(answer);
+    // Where the main thread says that the peer is somewhere else, it is.
+    const other = await startNode(way);
+    connect(other, b, 4, true);
+    b.plane.setEndpoint(0, { address: loopback[4], port: other.wire.port });
+    b.write(answer);
+    expect(await eventually("the answer arrives elsewhere", () => other.read())).toEqual(answer);
+  });
+
+  test("a peer is not followed to an address inside the tunnel", async () => {
+    const a = await startNode(way);
+    const b = await startNode(way);
+    connect(a, b, 4, true);
+    connect(b, a, 4, false);
+    b.plane.setInsidePrefixes([parsePrefix("10.0.0.0/8")!, parsePrefix("127.0.0.0/24")!]);
+    b.plane.setEndpoint(0, { address: loopback[6], port: b.wire.port });
+    a.write(echo("10.0.0.1", "10.0.0.2", 0));
+    await eventually("a packet arrives", () => b.read());
+    b.write(echo("10.0.0.2", "10.0.0.1", 0));
+    await eventually("it is sent", () => b.plane.traffic(0).txPackets === 1);
+    await eventually("it comes to where the peer was", () => b.plane.counters().rxUnknownSession === 1);
+    expect(b.events.filter((event) => event.type === "roamed")).toEqual([]);
+    expect(a.read()).toBeUndefined();
   });
 
   test("a peer that sends from two places in turn is reported once for each endpoint that it is given", async () => {
@@ -250,6 +287,34 @@ describe.each(["plain", "fast"] as const)("the workers, the %s way", (way) => {
     closeFd(deviceFd);
     expect(a.events).toEqual([]);
   });
+});
+
+test("the fast way answers from the address that was asked, handshakes as well", async () => {
+  const a = await startNode("fast");
+  const b = await startNode("fast");
+  connect(a, b, 4, true);
+  connect(b, a, 4, false);
+  const asked = parseAddress("127.0.0.5")!;
+  a.plane.setEndpoint(0, { address: asked, port: b.wire.port });
+  for (let sequence = 0; sequence < 3; sequence++) {
+    a.write(echo("10.0.0.1", "10.0.0.2", sequence));
+    await eventually("a packet arrives", () => b.read());
+    b.write(echo("10.0.0.2", "10.0.0.1", sequence));
+    await eventually("an answer arrives", () => a.read());
+  }
+  expect(a.events.filter((event) => event.type === "roamed")).toEqual([]);
+
+  const key = new Uint8Array(32).fill(3);
+  for (const { plane } of [a, b]) plane.setMac1Key(key);
+  const initiation = new Uint8Array(INITIATION_LENGTH_BYTES).fill(MESSAGE_INITIATION, 0, 1);
+  const offset = mac1Offset(initiation);
+  initiation.set(blake2sMac(key, initiation.subarray(0, offset)), offset);
+  const messageOf = (node: Node) => node.events.find((event) => event.type === "message");
+  a.plane.send(initiation, { address: asked, port: b.wire.port });
+  const heard = await eventually("the message", () => messageOf(b));
+  expect(heard.source).toEqual({ address: loopback[4], port: a.wire.port, local: asked });
+  b.plane.send(initiation, heard.source);
+  expect((await eventually("the answer", () => messageOf(a))).source).toMatchObject({ address: asked });
 });
 
 test("the fast way cuts what the device hands over, joins it at the other end, and goes on where that end refuses it", async () => {

@@ -28,6 +28,10 @@ export class FakeDevice implements UapiDevice {
     };
   }
 
+  findZone(interfaceName: string): number | undefined {
+    return interfaceName === "eth0" ? 3 : undefined;
+  }
+
   set(change: UapiChange): void {
     this.changes.push(change);
     const { failure } = this;

@@ -10,10 +10,11 @@ import { FakeDevice } from "./fake-device.ts";
 
 const key = (byte: number) => new Uint8Array(32).fill(byte);
 const keyHex = (byte: number) => formatHex(key(byte));
+const findZone = (interfaceName: string) => (interfaceName === "eth0" ? 3 : undefined);
 const PEER = `public_key=${keyHex(0xaa)}\n`;
 
 function parsed(text: string): UapiChange {
-  const change = parseSet(text);
+  const change = parseSet(text, findZone);
   if ("errno" in change) throw new Error(`errno ${change.errno}`);
   return change;
 }
@@ -123,6 +124,8 @@ describe("EINVAL", () => {
     `${PEER}endpoint=1.2.3.4:65536`,
     `${PEER}endpoint=2001:db8::1:7411`,
     `${PEER}endpoint=`,
+    `${PEER}endpoint=[fe80::1%eth9]:1`,
+    `${PEER}endpoint=[2001:db8::1%eth0]:1`,
     `${PEER}persistent_keepalive_interval=65536`,
     `${PEER}persistent_keepalive_interval=off`,
     `${PEER}replace_allowed_ips=1`,
@@ -135,12 +138,12 @@ describe("EINVAL", () => {
     `${PEER}allowed_ip=`,
     "listen_port=1\r",
   ])("%p", (text) => {
-    expect(parseSet(text)).toEqual({ errno: UapiErrno.invalid });
+    expect(parseSet(text, findZone)).toEqual({ errno: UapiErrno.invalid });
   });
 });
 
 test.each(["x", "listen_port", `${PEER}allowed_ip`, " "])("EPROTO: %p", (text) => {
-  expect(parseSet(text)).toEqual({ errno: UapiErrno.protocol });
+  expect(parseSet(text, findZone)).toEqual({ errno: UapiErrno.protocol });
 });
 
 test("any text is understood or refused", () => {
@@ -157,7 +160,7 @@ test("any text is understood or refused", () => {
   );
   fc.assert(
     fc.property(fc.array(line), (lines) => {
-      const change = parseSet(lines.join("\n"));
+      const change = parseSet(lines.join("\n"), findZone);
       expect("errno" in change || "configuration" in change).toBe(true);
     }),
     { seed: 51820, numRuns: 300 },

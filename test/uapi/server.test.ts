@@ -140,6 +140,13 @@ describe("requests", () => {
     expect(device.changes).toEqual([]);
   });
 
+  test("the zone of a link-local endpoint comes back as its number", async () => {
+    const { path } = await start();
+    const peer = `public_key=${"11".repeat(32)}`;
+    expect(await ask(path, `set=1\n${peer}\nendpoint=[fe80::1%eth0]:7\n\n`)).toBe(OK);
+    expect(await ask(path, "get=1\n\n")).toContain("\nendpoint=[fe80::1%3]:7\n");
+  });
+
   test("what the device throws", async () => {
     const { path } = await start();
     device.failure = new MinitailError("port-taken", "port 5 is taken");
