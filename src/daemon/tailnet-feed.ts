@@ -36,6 +36,14 @@ const POLL_JITTER = 0.5;
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 60_000;
 
+const READING_SPREAD_PER_MEMBER_MS = 2;
+const LONGEST_READING_SPREAD_MS = 2000;
+
+/** What all `members` are told at once they read within so long, so that a registry serves many. */
+export function readingSpreadMs(members: number): number {
+  return Math.min(members * READING_SPREAD_PER_MEMBER_MS, LONGEST_READING_SPREAD_MS);
+}
+
 export interface FeedOptions {
   readonly registry: Registry;
   readonly channel: string;

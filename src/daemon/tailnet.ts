@@ -6,24 +6,30 @@
  * up. `tailnet-start.ts` makes one: by creating a tailnet, joining one, or opening the one on disk.
  */
 
+import { isDeepStrictEqual } from "node:util";
+import { equalBytes } from "../base/bytes.ts";
 import type { Timer } from "../base/clock.ts";
 import { errorMessage, MinitailError } from "../base/errors.ts";
 import { makeNetmap, type Netmap } from "../netmap/netmap.ts";
+import type { Branch } from "../trust/branch.ts";
 import type { Chain } from "../trust/chain.ts";
 import { type ChainState, type Member, signerOf } from "../trust/chain-state.ts";
 import { type EpochPlace, type EpochSecret, openEpochBox, sealEpochBox } from "../trust/epoch.ts";
 import { formatTailnetId, type NodeId, nodeIdOf, type SigningKeyPair } from "../trust/identity.ts";
 import type { MachineRecord } from "../trust/record.ts";
+import type { Removals } from "../trust/removals.ts";
+import type { Head } from "../trust/statement.ts";
 import type { SignerScope } from "../trust/statement-body.ts";
 import type { HealthItem } from "./api.ts";
 import { hasScope, memberSigners } from "./signers.ts";
 import { appendToChain, type Propose } from "./tailnet-append.ts";
 import { placeOf } from "./tailnet-boxes.ts";
+import { loadBranches, saveBranches } from "./tailnet-branches.ts";
 import { ChainList } from "./tailnet-chain-list.ts";
 import { judgedTimeMs, newestSignedTimeMs } from "./tailnet-clock.ts";
 import { randomFraction, type TailnetContext } from "./tailnet-context.ts";
 import { Epochs } from "./tailnet-epochs.ts";
-import { type SyncScope, TailnetFeed, WHOLE_SCOPE } from "./tailnet-feed.ts";
+import { readingSpreadMs, type SyncScope, TailnetFeed, WHOLE_SCOPE } from "./tailnet-feed.ts";
 import { tailnetHealth } from "./tailnet-health.ts";
 import { tailnetKeys } from "./tailnet-keys.ts";
 import { OwnRecord, type RecordContent } from "./tailnet-own-record.ts";
@@ -37,10 +43,6 @@ import {
   saveMembership,
   saveRecords,
 } from "./tailnet-store.ts";
-
-/** What all members are told at once they read within so long, so that a registry serves many. */
-const READING_SPREAD_PER_MEMBER_MS = 2;
-const LONGEST_READING_SPREAD_MS = 2000;
 
 /** A registry that goes on losing what it is given is not filled again more often. */
 const REFILL_INTERVAL_MS = 60_000;
@@ -79,8 +81,9 @@ export class Tailnet {
   #refilledAtMs = Number.NEGATIVE_INFINITY;
   #hasRefilled = false;
   #resealing: Timer | undefined;
-  /** The number of the newest statement on disk. */
-  #storedNumber: number;
+  /** The hash of the newest statement on disk, and the heads of the other branches there. */
+  #storedHash: Uint8Array;
+  #storedBranches: readonly Head[];
 
   constructor(context: TailnetContext, membership: Membership, chain: Chain, stored: StoredRecords) {
     const { registry, clock, random, log } = context;
@@ -95,7 +98,9 @@ export class Tailnet {
     const findMember = (id: NodeId) => this.state.members.get(id);
     this.#book = new RecordBook({ registry, tailnetId, epochs, selfId: this.selfId, findMember }, stored.records);
     this.#own = new OwnRecord(context, epochs, this.#book, stored.ownNumber);
-    this.#storedNumber = chain.head.number;
+    this.#storedHash = chain.head.hash;
+    for (const statements of loadBranches(context.store)) this.#list.offerRun(statements);
+    this.#storedBranches = this.branches.map(({ head }) => head);
     const { channel } = tailnetKeys(tailnetId);
     this.#feed = new TailnetFeed({
       registry,
@@ -103,7 +108,7 @@ export class Tailnet {
       clock,
       random,
       log,
-      spreadMs: () => Math.min(this.state.members.size * READING_SPREAD_PER_MEMBER_MS, LONGEST_READING_SPREAD_MS),
+      spreadMs: () => readingSpreadMs(this.state.members.size),
       sync: (scope) => this.sync(scope),
     });
   }
@@ -119,6 +124,25 @@ export class Tailnet {
 
   get state(): ChainState {
     return this.chain.state;
+  }
+
+  /** The other branches of the chain that members showed. */
+  get branches(): readonly Branch[] {
+    return this.#list.forks!.branches;
+  }
+
+  /** What is obeyed of them: with these machines nobody here speaks. */
+  get removals(): Removals {
+    return this.#list.forks!.removals;
+  }
+
+  /** The members that this machine speaks with, itself included. */
+  get members(): ReadonlyMap<NodeId, Member> {
+    const { machines } = this.removals;
+    const { members } = this.state;
+    return machines.size === 0
+      ? members
+      : new Map([...members].filter(([id]) => id === this.selfId || !machines.has(id)));
   }
 
   /** This machine; `undefined` where it is no member any more. */
@@ -187,7 +211,12 @@ export class Tailnet {
 
   /** The picture as it is verified now; `undefined` where this machine is no member any more. */
   netmap(suffix: string): Netmap | undefined {
-    return makeNetmap({ state: this.state, records: this.records, selfId: this.selfId, suffix });
+    return makeNetmap({
+      state: { ...this.state, members: this.members },
+      records: this.records,
+      selfId: this.selfId,
+      suffix,
+    });
   }
 
   health(): HealthItem[] {
@@ -199,6 +228,8 @@ export class Tailnet {
         identityUsedTwice: this.#book.foreignOwnNumber > 0,
         registryLostData: this.#list.wasReplaced || this.#hasRefilled,
         failure: this.#feed.failure,
+        head: this.chain.head,
+        forks: this.branches.filter((branch) => !isForsaken(branch, this.state)).map(({ head }) => head),
       },
       this.context.clock.nowMs(),
     );
@@ -231,9 +262,10 @@ export class Tailnet {
    * anything was news. It waits for nothing: a registry that hangs does not put off a removal.
    */
   takeNews(news: News): boolean {
-    for (const bytes of news.statements) this.#list.offer(bytes);
+    const epochBefore = this.epoch;
+    this.#list.offerRun(news.statements);
     if (news.box) this.#takeBox(news.box);
-    const grew = this.#storeGrowth();
+    const grew = this.#storeGrowth() || this.epoch !== epochBefore;
     const changed = news.records.filter(({ nodeId, sealed }) => this.#book.offer(nodeId, sealed));
     if (changed.length > 0) this.#storeRecords();
     if (grew || changed.length > 0) this.#tell();
@@ -319,17 +351,28 @@ export class Tailnet {
     }
   }
 
-  /** Puts new statements on disk, before anybody acts on them; true if there were any. */
+  /** Puts new statements on disk, before anybody acts on them; true if there were any, on our branch or another. */
   #storeGrowth(): boolean {
-    const { number } = this.chain.head;
-    if (number === this.#storedNumber) {
+    if (this.#list.followSettlement()) this.context.log.warn("a signer settled a fork: this machine went over");
+    const hasBranches = this.#storeBranches();
+    const { head } = this.chain;
+    if (equalBytes(head.hash, this.#storedHash)) {
       this.#storeEpochs();
-      return false;
+      return hasBranches;
     }
     saveChain(this.context.store, this.chain);
-    this.#storedNumber = number;
+    this.#storedHash = head.hash;
     this.#storeEpochs();
     if (this.context.followMove?.(this.state.registries)) this.useRegistryAnew();
+    return true;
+  }
+
+  /** Puts on disk what was shown of other branches; true if anything was new. */
+  #storeBranches(): boolean {
+    const heads = this.branches.map(({ head }) => head);
+    if (isDeepStrictEqual(heads, this.#storedBranches)) return false;
+    saveBranches(this.context.store, this.branches);
+    this.#storedBranches = heads;
     return true;
   }
 
@@ -380,4 +423,11 @@ export class Tailnet {
   #tell(): void {
     for (const listener of this.#listeners) listener();
   }
+}
+
+/** True where a signer settled that fork, and this is not the branch that holds. */
+function isForsaken({ forkNumber, firstHash }: Branch, state: ChainState): boolean {
+  return state.settlements.some(
+    (settlement) => settlement.forkNumber === forkNumber && equalBytes(settlement.otherHash, firstHash),
+  );
 }
