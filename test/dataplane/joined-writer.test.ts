@@ -1,11 +1,12 @@
 /** A device that refuses joined packets: nothing is lost, and only that kind is not joined any more. */
 
+import { type Pointer, toArrayBuffer } from "bun:ffi";
 import { describe, expect, test } from "bun:test";
 import {
+  allocateStable,
   bindSocket,
   closeFd,
   createEventFd,
-  createSocketPair,
   createUdpSocket,
   ERRNO,
   encodeSockaddr,
@@ -22,8 +23,16 @@ import { FastReceive } from "../../src/dataplane/fast-receive.ts";
 import { SharedTables } from "../../src/dataplane/shared-tables.ts";
 import { TableWriter } from "../../src/dataplane/table-writer.ts";
 import { HEADROOM_BYTES, PACKET_BUFFER_LENGTH_BYTES, Transmitter } from "../../src/dataplane/transmit.ts";
-import { createVirtioNetHeader, decodeVirtioNetHeader, VIRTIO_NET_HEADER_LENGTH_BYTES } from "../../src/wire/virtio-net.ts";
-import { buildPacket, hasRightChecksums } from "../naive/transport-packet.ts";
+import {
+  createVirtioNetHeader,
+  decodeVirtioNetHeader,
+  VIRTIO_NET_HDR_GSO_NONE,
+  VIRTIO_NET_HDR_GSO_TCPV4,
+  VIRTIO_NET_HDR_GSO_TCPV6,
+  VIRTIO_NET_HDR_GSO_UDP_L4,
+  VIRTIO_NET_HEADER_LENGTH_BYTES,
+} from "../../src/wire/virtio-net.ts";
+import { buildPacket, hasRightChecksums, type TransportPacket } from "../naive/transport-packet.ts";
 import { overIpv6, payloadOf, plainTcp, plainUdp } from "./segment-arbitraries.ts";
 
 const LOOPBACK = parseAddress("127.0.0.1")!;
@@ -41,47 +50,142 @@ function makeTables(): SharedTables {
   const [sendKey, receiveKey] = [new Uint8Array(32).fill(7), new Uint8Array(32).fill(7)];
   const never = Number.POSITIVE_INFINITY;
   const times = { rekeyAfterSendMs: never, rekeyAfterReceiveMs: never, rejectAfterMs: never };
-  writer.addSession({ slot: SLOT, localIndex: 0, remoteIndex: 0, sendKey, receiveKey, reportFirstPacket: false, ...times });
+  writer.addSession({
+    slot: SLOT,
+    localIndex: 0,
+    remoteIndex: 0,
+    sendKey,
+    receiveKey,
+    reportFirstPacket: false,
+    ...times,
+  });
   writer.useSession(SLOT, 0);
   return tables;
 }
 
+/** Seals packets as messages of the session. */
+function makeSealer(): (packet: Uint8Array) => Uint8Array {
+  let message = new Uint8Array(0);
+  const wire = {
+    send(_slot: number, buffer: Uint8Array, offset: number, lengthBytes: number) {
+      message = buffer.slice(offset, offset + lengthBytes);
+      return true;
+    },
+  };
+  const events = { handshakeWanted() {}, activity() {}, deliver() {} };
+  const buffer = new Uint8Array(new ArrayBuffer(PACKET_BUFFER_LENGTH_BYTES));
+  const scratch = new Uint8Array(new ArrayBuffer(PACKET_BUFFER_LENGTH_BYTES));
+  const transmitter = new Transmitter(makeTables(), loadTransportCipher(), wire, events, scratch);
+  return (packet) => {
+    buffer.set(packet, HEADROOM_BYTES);
+    transmitter.handlePacket(buffer, HEADROOM_BYTES, packet.length, 0);
+    return message;
+  };
+}
+
 /** `rx` between a socket on loopback and a device that is this object. */
-class Machine {
+class Machine implements Disposable {
   readonly events: DataPlaneEvent[] = [];
-  /** What the device took, with its virtio header. */
-  readonly written: Uint8Array[] = [];
-  /** The GSO types that the device refuses, and how. */
-  refusedTypes: readonly number[] = [];
-  refusalErrno: number = ERRNO.EINVAL;
-  readonly #fds: number[] = [];
+  /** What the device took: packets, and whether they were joined. */
+  readonly written: { readonly packet: Uint8Array; readonly isJoined: boolean }[] = [];
+  readonly #wireFd = createUdpSocket({ family: 4 });
+  readonly #fromFd = createUdpSocket({ family: 4 });
+  readonly #wakeFd = createEventFd();
   readonly #receive: FastReceive;
-  readonly #to: Uint8Array<ArrayBuffer>;
-  readonly #from: number;
-  readonly #seal: (packet: Uint8Array) => Uint8Array;
+  readonly #seal = makeSealer();
   readonly #sender = new MessageSender();
 
-  constructor() {
-    const write: typeof writeFd = (_fd, source, lengthBytes) => {
-      const bytes = new Uint8Array(Buffer.from(this.#memory(source as number, lengthBytes)));
-      const header = createVirtioNetHeader();
+  /** @param refusal what the device says to packets of these GSO types */
+  constructor(gsoTypes: readonly number[], refusal: number) {
+    const header = createVirtioNetHeader();
+    const write: typeof writeFd = (_fd, address, lengthBytes) => {
+      const bytes = new Uint8Array(toArrayBuffer(address as Pointer, 0, lengthBytes)).slice();
       decodeVirtioNetHeader(bytes, 0, header);
-      if (this.refusedTypes.includes(header.gsoType)) return -this.refusalErrno;
-      this.written.push(bytes);
+      if (gsoTypes.includes(header.gsoType)) return -refusal;
+      const isJoined = header.gsoType !== VIRTIO_NET_HDR_GSO_NONE;
+      this.written.push({ packet: bytes.slice(VIRTIO_NET_HEADER_LENGTH_BYTES), isJoined });
       return lengthBytes;
     };
-    const [deviceFd, outsideFd] = createSocketPair("datagram");
-    const wireFd = createUdpSocket({ family: 4 });
-    bindSocket(wireFd, { address: LOOPBACK, port: 0 });
-    this.#to = encodeSockaddr(getSocketName(wireFd)!);
-    this.#from = createUdpSocket({ family: 4 });
-    const wakeFd = createEventFd();
-    this.#fds.push(deviceFd, outsideFd, this.#from, wakeFd);
-    const report = (event: DataPlaneEvent) => void (event.type === "offload-refused" && this.events.push(event));
+    const report = (event: DataPlaneEvent) => void this.events.push(event);
     const cipher = withBatches(loadTransportCipher());
-    const tables = makeTables();
-    this.#receive = new FastReceive({ tables, cipher, deviceFd, wakeFd, takeCommand: () => undefined, report, write });
-    this.#receive.setWire(wireFd);
-    this.#seal = makeSealer();
+    const options = { tables: makeTables(), cipher, deviceFd: -1, wakeFd: this.#wakeFd, takeCommand: () => undefined };
+    bindSocket(this.#wireFd, { address: LOOPBACK, port: 0 });
+    this.#receive = new FastReceive({ ...options, report, write });
+    this.#receive.setWire(this.#wireFd);
+  }
+
+  /** Sends the packets so that they are received as one run, and has them carried. */
+  carry(packets: readonly Uint8Array[]): void {
+    const messages = packets.map(this.#seal);
+    const run = allocateStable(messages.length * messages[0]!.length);
+    run.bytes.set(concatBytes(...messages));
+    const encoded = encodeSockaddr(getSocketName(this.#wireFd)!);
+    const to = allocateStable(encoded.length);
+    to.bytes.set(encoded);
+    const runBytes = run.bytes.length;
+    const sent = this.#sender.send(
+      this.#fromFd,
+      run.address,
+      runBytes,
+      to.address,
+      encoded.length,
+      messages[0]!.length,
+    );
+    expect(sent).toBe(runBytes);
+    this.#receive.takeMessages();
+  }
+
+  [Symbol.dispose](): void {
+    this.#receive.setWire(-1);
+    closeFd(this.#fromFd);
+    closeFd(this.#wakeFd);
   }
 }
+
+/** Packets of a flow, as the kernel would make them. */
+function flow(packet: TransportPacket, from: number): Uint8Array[] {
+  return Array.from({ length: PACKETS }, (_, i) => {
+    const number = from + i;
+    const tcp = packet.tcp && { ...packet.tcp, sequence: packet.tcp.sequence + number * PAYLOAD_BYTES };
+    const identification = packet.version === 4 ? packet.identification + number : 0;
+    return buildPacket({ ...packet, identification, tcp, payload: payloadOf(PAYLOAD_BYTES, number + 1) });
+  });
+}
+
+const KINDS = [
+  { name: "TCP over IPv4", packet: plainTcp(), gsoType: VIRTIO_NET_HDR_GSO_TCPV4, offload: "tun-tcp-gro" },
+  { name: "TCP over IPv6", packet: overIpv6(plainTcp()), gsoType: VIRTIO_NET_HDR_GSO_TCPV6, offload: "tun-tcp-gro" },
+  { name: "UDP over IPv4", packet: plainUdp(), gsoType: VIRTIO_NET_HDR_GSO_UDP_L4, offload: "tun-udp-gro" },
+  { name: "UDP over IPv6", packet: overIpv6(plainUdp()), gsoType: VIRTIO_NET_HDR_GSO_UDP_L4, offload: "tun-udp-gro" },
+] as const;
+
+describe("a device that refuses joined packets", () => {
+  for (const { name, packet, gsoType, offload } of KINDS) {
+    test(`gets ${name} as it was, one by one from then on, and the other protocol joined still`, () => {
+      for (const errno of [ERRNO.EINVAL, ERRNO.EMSGSIZE]) {
+        using machine = new Machine([gsoType], errno);
+        const first = flow(packet, 0);
+        const second = flow(packet, PACKETS);
+        machine.carry(first);
+        machine.carry(second);
+        expect(machine.written.map((write) => write.packet)).toEqual([...first, ...second]);
+        expect(machine.written.every((write) => hasRightChecksums(write.packet))).toBe(true);
+        expect(machine.events.filter(({ type }) => type === "offload-refused")).toEqual([
+          { type: "offload-refused", offload, errno, slot: -1 },
+        ]);
+        machine.written.length = 0;
+        machine.carry(flow(packet.tcp ? plainUdp() : plainTcp(), 0));
+        expect(machine.written.map((write) => write.isJoined)).toEqual([true]);
+      }
+    });
+  }
+
+  test("that is only down, or full, gets them joined again later", () => {
+    for (const errno of [ERRNO.EIO, ERRNO.EAGAIN]) {
+      using machine = new Machine([VIRTIO_NET_HDR_GSO_TCPV4], errno);
+      machine.carry(flow(plainTcp(), 0));
+      expect(machine.written).toEqual([]);
+      expect(machine.events.filter(({ type }) => type === "offload-refused")).toEqual([]);
+    }
+  });
+});
