@@ -10,17 +10,19 @@
  * `missingStatements` names what the list has lost.
  */
 
-import { equalBytes, formatBase64Url, parseBase64Url } from "../base/bytes.ts";
+import { formatBase64Url, parseBase64Url } from "../base/bytes.ts";
 import { isMinitailError } from "../base/errors.ts";
 import type { RandomSource } from "../crypto/random.ts";
 import type { Command, Registry } from "../registry/registry.ts";
 import type { Chain } from "../trust/chain.ts";
 import { ChainReader } from "../trust/chain-reader.ts";
-import { currentEpoch } from "../trust/chain-state.ts";
+import { currentEpoch, signerOf } from "../trust/chain-state.ts";
 import type { EpochSecret } from "../trust/epoch.ts";
+import { type ForkOffer, Forks } from "../trust/forks.ts";
 import type { KeyPair, TailnetId } from "../trust/identity.ts";
 import { epochOfSeal, seal } from "../trust/seal.ts";
-import { decodeStatement, statementHash } from "../trust/statement.ts";
+import { decodeStatement, statementHash, verifySignatures } from "../trust/statement.ts";
+import { BranchSearch } from "./branch-search.ts";
 import { EpochBoxes } from "./tailnet-boxes.ts";
 import type { Epochs } from "./tailnet-epochs.ts";
 import { formatHint, type TailnetKeys, tailnetKeys } from "./tailnet-keys.ts";
@@ -61,7 +63,10 @@ export interface Proposal {
 export class ChainList {
   readonly #options: ChainListOptions;
   readonly #keys: TailnetKeys;
-  readonly #reader: ChainReader;
+  #reader: ChainReader;
+  #forks: Forks | undefined;
+  /** Settling statements that are not on our branch, and that the list is to be searched for. */
+  #straySettlements: Uint8Array[] = [];
   /** How many entries of the list were read, and the last of them. */
   #position = 0;
   #lastEntry: string | undefined;
@@ -84,6 +89,12 @@ export class ChainList {
   /** `undefined` until the genesis was read. */
   get chain(): Chain | undefined {
     return this.#reader.chain;
+  }
+
+  /** The other branches that are known. `undefined` until the genesis was read. */
+  get forks(): Forks | undefined {
+    if (!this.#forks && this.chain) this.#forks = new Forks(this.chain);
+    return this.#forks;
   }
 
   /** The number of a statement that needs a newer version. */
@@ -145,15 +156,35 @@ export class ChainList {
     return this.#boxes.missing(sealKeys);
   }
 
-  /** Takes a statement that came another way than by the list; true if the chain grew. */
-  offer(bytes: Uint8Array): boolean {
-    return this.#reader.offer(bytes).length > 0;
+  /** Takes statements that each stand on the one before, and came another way than by the list. */
+  offerRun(statements: readonly Uint8Array[]): ForkOffer {
+    const offer = this.forks?.offer(statements) ?? "refused";
+    if (offer !== "follows") return offer;
+    for (const bytes of statements) this.#reader.offer(bytes);
+    this.forks!.grew();
+    return offer;
+  }
+
+  /** Goes over to the branch that a signer settled a fork for; true if one did. Both chains are to be stored before that is acted on. */
+  followSettlement(): boolean {
+    if (!this.#moveToSettled()) return false;
+    this.#reading = this.#reading.then(() => this.#forgetList());
+    return true;
+  }
+
+  #moveToSettled(): boolean {
+    const settled = this.forks?.settledChain();
+    if (!settled) return false;
+    this.#reader = new ChainReader(this.#options.tailnetId, settled);
+    this.forks!.moveTo(settled);
+    return true;
   }
 
   async #readOn(): Promise<boolean> {
     const numberBefore = this.chain?.head.number;
     if (!this.chain && !this.#options.epochs.reachesGenesis) await this.#learnOlderKeys();
     await this.#readEntries();
+    if (await this.#findSettledBranch()) await this.#readEntries();
     await this.#openBoxes();
     return this.chain?.head.number !== numberBefore;
   }
@@ -177,15 +208,35 @@ export class ChainList {
     }
   }
 
-  /** Reads the whole list once, for the keys of older epochs that the rotations in it hold. */
+  /** Learns the keys of older epochs that the rotations in the list hold. */
   async #learnOlderKeys(): Promise<void> {
+    this.#options.epochs.openStatements(await this.#readWhole());
+  }
+
+  /** The whole list, what is no base64url as nothing. */
+  async #readWhole(): Promise<Uint8Array[]> {
     const sealed: Uint8Array[] = [];
     for (let batch = 0; batch < MOST_BATCHES; batch++) {
       const { entries, isLast } = await this.#readBatch(sealed.length);
       sealed.push(...entries.map((entry) => parseBase64Url(entry) ?? NOTHING));
       if (isLast) break;
     }
-    this.#options.epochs.openStatements(sealed);
+    return sealed;
+  }
+
+  /**
+   * Looks in the list for the branch that a settling statement stands on, and goes over to it. A newcomer that reads
+   * the forsaken branch first has no other way to the one that holds.
+   */
+  async #findSettledBranch(): Promise<boolean> {
+    const settlements = this.#straySettlements.splice(0);
+    if (settlements.length === 0) return false;
+    const opened = (await this.#readWhole()).map((sealed) => this.#open(sealed));
+    const search = new BranchSearch(this.#options.tailnetId, opened);
+    for (const bytes of settlements) this.offerRun(search.runTo(bytes, (head) => this.chain!.contains(head)));
+    if (!this.#moveToSettled()) return false;
+    this.#forgetList();
+    return true;
   }
 
   /** True for an entry of an epoch that the chain has begun, and whose key is still to come. */
@@ -247,19 +298,32 @@ export class ChainList {
     this.#position++;
     this.#lastEntry = entry;
     const sealed = parseBase64Url(entry);
-    const as = { kind: "statement", tailnetId: this.#options.tailnetId } as const;
-    const bytes = sealed && this.#options.epochs.open(sealed, as);
+    const bytes = sealed && this.#open(sealed);
     if (!bytes) return;
     const accepted = this.#reader.offer(bytes);
     for (const { number } of accepted) this.#inList.add(number);
-    if (accepted.length === 0) this.#noteKnown(bytes);
+    if (accepted.length > 0) this.#forks?.grew();
+    else this.#noteRefused(bytes);
   }
 
-  /** Notes a statement of our copy that the list has too. */
-  #noteKnown(bytes: Uint8Array): void {
+  #open(sealed: Uint8Array): Uint8Array | undefined {
+    return this.#options.epochs.open(sealed, { kind: "statement", tailnetId: this.#options.tailnetId });
+  }
+
+  /** Notes a statement of our copy that the list has too, and one that settles a fork against us. */
+  #noteRefused(bytes: Uint8Array): void {
     const statement = decodeStatement(bytes);
-    const hash = statement && this.chain?.hashAt(statement.number);
-    if (hash && equalBytes(statementHash(this.#options.tailnetId, statement), hash)) this.#inList.add(statement.number);
+    if (!statement || !this.chain) return;
+    const { tailnetId } = this.#options;
+    const head = { number: statement.number, hash: statementHash(tailnetId, statement) };
+    if (this.chain.contains(head)) {
+      this.#inList.add(head.number);
+      return;
+    }
+    const isKnown = this.forks!.branches.some(({ chain }) => chain.contains(head));
+    const isBySigner = signerOf(this.chain.state, statement.author) !== undefined;
+    if (statement.body.kind !== "settle" || isKnown || !isBySigner) return;
+    if (verifySignatures(tailnetId, statement)) this.#straySettlements.push(bytes);
   }
 
   /** The entries of a statement: one, or two of a rotation. None where its epoch's key is not known here. */

@@ -1,10 +1,14 @@
 /** What `status` warns of about the tailnet as a member sees it. */
 
+import { formatHex } from "../base/bytes.ts";
 import { errorMessage, isMinitailError } from "../base/errors.ts";
 import type { ChainState } from "../trust/chain-state.ts";
+import type { Head } from "../trust/statement.ts";
 import type { HealthItem } from "./api.ts";
 import { onlySigner } from "./signers.ts";
 import { CLOCK_HINT, clockBehindMs, formatSpan } from "./tailnet-clock.ts";
+
+const SHOWN_HASH_LENGTH_BYTES = 4;
 
 export interface TailnetHealthInput {
   readonly state: ChainState;
@@ -13,6 +17,9 @@ export interface TailnetHealthInput {
   readonly stoppedAt: number | undefined;
   readonly identityUsedTwice: boolean;
   readonly registryLostData: boolean;
+  /** Where this machine stands, and where members on other branches do that no signer has settled. */
+  readonly head: Head;
+  readonly forks: readonly Head[];
   /** Why the registry cannot be read now. */
   readonly failure: unknown;
 }
@@ -33,6 +40,13 @@ export function tailnetHealth(input: TailnetHealthInput, nowMs: number): HealthI
       code: "identity-used-twice",
       message: "the registry holds a record with this machine's signature that it did not write",
       hint: "a copy of its state directory runs elsewhere: remove that machine's copy and let it join by itself",
+    });
+  }
+  if (input.forks.length > 0) {
+    items.push({
+      code: "fork",
+      message: `the chain is forked: this machine stands at ${formatHead(input.head)}, others at ${input.forks.map(formatHead).join(", ")}`,
+      hint: "minitail lock settle, by a signer, says which branch holds; until then each machine stays on its own",
     });
   }
   if (input.registryLostData) {
@@ -66,4 +80,9 @@ export function tailnetHealth(input: TailnetHealthInput, nowMs: number): HealthI
     });
   }
   return items;
+}
+
+/** Number and the beginning of the hash. */
+function formatHead({ number, hash }: Head): string {
+  return `${number} (${formatHex(hash.subarray(0, SHOWN_HASH_LENGTH_BYTES))})`;
 }

@@ -56,6 +56,7 @@ describe("health", () => {
     ["a newer version's statement", { stoppedAt: 7 }, ["newer-version-needed"]],
     ["a clone", { identityUsedTwice: true }, ["identity-used-twice"]],
     ["lost data", { registryLostData: true }, ["registry-lost-data"]],
+    ["a fork", { forks: [{ number: 9, hash: new Uint8Array(32).fill(0xab) }] }, ["fork"]],
     ["a clock behind", { newestSignedMs: 2 * HOUR_MS }, ["clock-off"]],
     ["a full disk", { failure: new MinitailError("state-unwritable", "full") }, ["state-unwritable"]],
     ["a bug", { failure: new Error("x") }, ["internal"]],
@@ -72,6 +73,8 @@ describe("health", () => {
       stoppedAt: undefined,
       identityUsedTwice: false,
       registryLostData: false,
+      head: network.first.tailnet.chain.head,
+      forks: [],
       failure: undefined,
       ...extra,
     };

@@ -36,6 +36,10 @@ export function answerRequest(
     case "give-records":
       if (shelf.takeRecords(request.records)) events.onNews(peer);
       return standingOf(shelf);
+    case "want-box": {
+      const box = shelf.boxFor(peer);
+      return box && { kind: "box", box };
+    }
   }
 }
 

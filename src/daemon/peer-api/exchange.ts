@@ -55,7 +55,7 @@ class Exchange {
     if (!(await this.#compare({ kind: "compare", standing: this.#shelf.standing() }))) return false;
     for (const head of this.#standing!.heads) if (!(await this.#takeBranch(head))) return false;
     for (const head of this.#shelf.standing().heads) if (!(await this.#giveBranch(head))) return false;
-    return await this.#exchangeRecords();
+    return (await this.#takeBox()) && (await this.#exchangeRecords());
   }
 
   /** A request that is answered by where the peer stands then. */
@@ -91,6 +91,13 @@ class Exchange {
       this.#gave = true;
     }
     return true;
+  }
+
+  async #takeBox(): Promise<boolean> {
+    if (!this.#shelf.wantsBox(this.#standing!.epoch)) return true;
+    const answer = await this.#ask({ kind: "want-box" }, "box");
+    if (answer && this.#shelf.takeBox(answer.box)) this.#took = true;
+    return answer !== undefined;
   }
 
   async #exchangeRecords(): Promise<boolean> {

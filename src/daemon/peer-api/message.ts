@@ -11,6 +11,7 @@
  *     3 give-statements   after, statements              129
  *     4 want-records      node id, number of each known  131 records     records, ids of wanted ones
  *     5 give-records      records                        129
+ *     6 want-box                                         132 box         epoch (4), box
  *
  * A head is number (4) ‖ hash (32). Statements are signed and records sealed as in the registry; a
  * record is node id (10) ‖ sealed bytes. The decoders refuse what the encoders would not write.
@@ -18,8 +19,10 @@
 
 import { equalBytes } from "../../base/bytes.ts";
 import { ByteReader, ByteWriter } from "../../trust/codec.ts";
+import { MOST_BRANCHES } from "../../trust/forks.ts";
 import { formatNodeId, NODE_ID_LENGTH_BYTES, type NodeId, parseNodeId } from "../../trust/identity.ts";
 import { HASH_LENGTH_BYTES, type Head } from "../../trust/statement.ts";
+import type { EpochBox } from "../tailnet.ts";
 
 /** A message is never longer: one statement of the longest kind fits, several short ones do. */
 export const LONGEST_MESSAGE_BYTES = 768 * 1024;
@@ -27,11 +30,12 @@ export const LONGEST_MESSAGE_BYTES = 768 * 1024;
 export const BATCH_BYTES = 256 * 1024;
 export const DIGEST_LENGTH_BYTES = 32;
 /** The branch that a member stands on, and others that it knows of. */
-export const MOST_HEADS = 9;
+export const MOST_HEADS = 1 + MOST_BRANCHES;
 /** Halving the distance each time, so many reach back to the genesis of any chain. */
 export const MOST_LOCATOR_HEADS = 40;
 
 const VERSION = 1;
+const LONGEST_BOX_BYTES = 4096;
 const MOST_ITEMS = 0xffff;
 const MOST_BATCH_ITEMS = 4096;
 const KIND = {
@@ -40,9 +44,11 @@ const KIND = {
   "give-statements": 3,
   "want-records": 4,
   "give-records": 5,
+  "want-box": 6,
   standing: 129,
   statements: 130,
   records: 131,
+  box: 132,
 } as const;
 
 /** All that two members need to see that neither has news for the other. */
@@ -71,7 +77,9 @@ export type PeerRequest =
   | { readonly kind: "want-statements"; readonly of: Head; readonly locator: readonly Head[] }
   | { readonly kind: "give-statements"; readonly after: Head; readonly statements: readonly Uint8Array[] }
   | { readonly kind: "want-records"; readonly known: readonly RecordNumber[] }
-  | { readonly kind: "give-records"; readonly records: readonly SealedRecord[] };
+  | { readonly kind: "give-records"; readonly records: readonly SealedRecord[] }
+  /** The newest network key, in a box for who asks. */
+  | { readonly kind: "want-box" };
 
 export type PeerAnswer =
   | { readonly kind: "standing"; readonly standing: Standing }
@@ -82,7 +90,8 @@ export type PeerAnswer =
       /** There are more after these. */
       readonly more: boolean;
     }
-  | { readonly kind: "records"; readonly records: readonly SealedRecord[]; readonly wanted: readonly NodeId[] };
+  | { readonly kind: "records"; readonly records: readonly SealedRecord[]; readonly wanted: readonly NodeId[] }
+  | { readonly kind: "box"; readonly box: EpochBox };
 
 export function encodeMessage(message: PeerRequest | PeerAnswer): Uint8Array {
   const writer = new ByteWriter().u8(VERSION).u8(KIND[message.kind]);
@@ -104,6 +113,10 @@ export function encodeMessage(message: PeerRequest | PeerAnswer): Uint8Array {
       return writeRecords(writer, message.records).finish();
     case "records":
       return writeRecords(writer, message.records).list(message.wanted, writeNodeId).finish();
+    case "want-box":
+      return writer.finish();
+    case "box":
+      return writer.u32(message.box.epoch).bytes(message.box.box).finish();
   }
 }
 
@@ -144,6 +157,8 @@ function readRequest(kind: number, reader: ByteReader): PeerRequest | undefined 
       };
     case KIND["give-records"]:
       return { kind: "give-records", records: readRecords(reader) };
+    case KIND["want-box"]:
+      return { kind: "want-box" };
     default:
       return undefined;
   }
@@ -162,6 +177,8 @@ function readAnswer(kind: number, reader: ByteReader): PeerAnswer | undefined {
     }
     case KIND.records:
       return { kind: "records", records: readRecords(reader), wanted: reader.list(MOST_ITEMS, readNodeId) };
+    case KIND.box:
+      return { kind: "box", box: { epoch: reader.u32(), box: reader.bytes(LONGEST_BOX_BYTES) } };
     default:
       return undefined;
   }

@@ -27,8 +27,14 @@ const REFUSED_AT_ONCE_MS = 1000;
 const RECORDS_SETTLE_MS = 5000;
 const SHORTEST_WAIT_MS = 10;
 
-/** After these somebody does not belong any more. */
-const REMOVALS: ReadonlySet<StatementBody["kind"]> = new Set(["revoke", "leave", "remove-signer", "cancel-join-key"]);
+/** Every peer is to hear of these at once: somebody does not belong any more, or another branch holds. */
+const URGENT: ReadonlySet<StatementBody["kind"]> = new Set([
+  "revoke",
+  "leave",
+  "remove-signer",
+  "cancel-join-key",
+  "settle",
+]);
 
 export interface NewsOptions {
   readonly tailnet: Tailnet;
@@ -114,7 +120,7 @@ export class PeerNews {
   #tellHeads(numberBefore: number): void {
     const ours = this.#ownStatements(numberBefore);
     const live = this.#peers().filter((id) => this.#options.isLive(id));
-    if (ours.some((kind) => REMOVALS.has(kind))) {
+    if (ours.some((kind) => URGENT.has(kind))) {
       const others = this.#peers().filter((id) => !live.includes(id));
       this.#spread.handleRemovalByUs(live, others, this.#nowMs);
     }
@@ -125,13 +131,11 @@ export class PeerNews {
 
   /** The kinds of the statements after this number that are ours. */
   #ownStatements(numberBefore: number): StatementBody["kind"][] {
-    const { chain, context } = this.#tailnet;
-    const keys = [context.identity.machineKey, this.#tailnet.signer("admit")];
-    const own = keys.flatMap((key) => (key ? [key.publicKey] : []));
+    const { chain, signingKeys } = this.#tailnet;
     return chain.statements
       .slice(numberBefore + 1)
       .map((bytes) => decodeStatement(bytes)!)
-      .filter(({ author }) => own.some((key) => equalBytes(key, author)))
+      .filter(({ author }) => signingKeys.some(({ publicKey }) => equalBytes(publicKey, author)))
       .map(({ body }) => body.kind);
   }
 
@@ -185,7 +189,7 @@ export class PeerNews {
   }
 
   async #converse(id: NodeId): Promise<CallResult> {
-    const peer = this.#tailnet.state.members.get(id);
+    const peer = this.#tailnet.members.get(id);
     const call = peer && (await this.#connect(peer));
     if (!call) return "not-reached";
     this.#calls.add(call);
@@ -208,7 +212,7 @@ export class PeerNews {
   }
 
   #setPeers(): void {
-    const { members } = this.#tailnet.state;
+    const { members } = this.#tailnet;
     const peers = this.#peers();
     this.#spread.setPeers(new Set(peers));
     this.service.setMembers(
@@ -218,7 +222,7 @@ export class PeerNews {
 
   /** All members but this machine. */
   #peers(): NodeId[] {
-    return [...this.#tailnet.state.members.keys()].filter((id) => id !== this.#tailnet.selfId);
+    return [...this.#tailnet.members.keys()].filter((id) => id !== this.#tailnet.selfId);
   }
 }
 

@@ -5,6 +5,7 @@
 
 import type { NodeId } from "../../trust/identity.ts";
 import type { Head } from "../../trust/statement.ts";
+import type { EpochBox } from "../tailnet.ts";
 import type { RecordNumber, SealedRecord, Standing } from "./message.ts";
 
 /** Statements that stand one on the other, the first on `after`. */
@@ -39,4 +40,13 @@ export interface NewsShelf {
 
   /** True if any was newer than ours. */
   takeRecords(records: readonly SealedRecord[]): boolean;
+
+  /** The newest network key that we have, in a box that this member can open. */
+  boxFor(member: NodeId): EpochBox | undefined;
+
+  /** True if the chain is at an epoch whose key we lack, and who has the keys up to `epoch` can give us it. */
+  wantsBox(epoch: number): boolean;
+
+  /** True if it held a key that we lacked. */
+  takeBox(box: EpochBox): boolean;
 }

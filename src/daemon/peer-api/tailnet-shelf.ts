@@ -1,21 +1,14 @@
 /** The news of a tailnet as the conversation with a peer sees them (see `shelf.ts`). */
 
-import { equalBytes } from "../../base/bytes.ts";
 import { sha256 } from "../../crypto/kdf.ts";
+import type { Chain } from "../../trust/chain.ts";
 import { currentEpoch } from "../../trust/chain-state.ts";
 import { ByteWriter } from "../../trust/codec.ts";
 import { type NodeId, parseNodeId } from "../../trust/identity.ts";
 import type { Head } from "../../trust/statement.ts";
-import type { Tailnet } from "../tailnet.ts";
-import { MOST_HEADS, type RecordNumber, type SealedRecord, type Standing } from "./message.ts";
+import type { EpochBox, Tailnet } from "../tailnet.ts";
+import { MOST_LOCATOR_HEADS, type RecordNumber, type SealedRecord, type Standing } from "./message.ts";
 import type { NewsShelf, StatementRun } from "./shelf.ts";
-
-/** Statements that stand one on the other, from the genesis on: our chain, or another branch. */
-interface Path {
-  readonly head: Head;
-  hashAt(number: number): Uint8Array | undefined;
-  statementsAfter(number: number): readonly Uint8Array[];
-}
 
 export class TailnetShelf implements NewsShelf {
   readonly #tailnet: Tailnet;
@@ -40,35 +33,36 @@ export class TailnetShelf implements NewsShelf {
   standing(): Standing {
     this.#standing ??= {
       heads: this.#paths().map(({ head }) => head),
-      epoch: currentEpoch(this.#tailnet.state),
+      epoch: this.#tailnet.epoch,
       recordsDigest: digestOfRecords(this.recordNumbers()),
     };
     return this.#standing;
   }
 
   knows(head: Head): boolean {
-    return this.#paths().some((path) => isOn(path, head));
+    return this.#paths().some((path) => path.contains(head));
   }
 
   locator(): readonly Head[] {
-    const { chain } = this.#tailnet;
-    const numbers = [chain.head.number];
+    const [own, ...others] = this.#paths();
+    const numbers = [own!.head.number];
     for (let step = 1; numbers.at(-1)! > 0; step *= 2) numbers.push(Math.max(0, numbers.at(-1)! - step));
-    return numbers.map((number) => ({ number, hash: chain.hashAt(number)! }));
+    const heads = numbers.map((number) => ({ number, hash: own!.hashAt(number)! }));
+    return [...heads, ...others.map(({ head }) => head)].slice(0, MOST_LOCATOR_HEADS);
   }
 
   runTo(of: Head, known: readonly Head[]): StatementRun | undefined {
     const paths = this.#paths();
-    const path = paths.find((candidate) => isOn(candidate, of));
+    const path = paths.find((candidate) => candidate.contains(of));
     if (!path) return undefined;
     const shared = known.map((head) => {
-      const other = paths.find((candidate) => isOn(candidate, head));
+      const other = paths.find((candidate) => candidate.contains(head));
       return other ? lastShared(path, other, head.number) : undefined;
     });
     const numbers = shared.filter((number) => number !== undefined);
     if (numbers.length === 0) return undefined;
     const number = Math.max(...numbers);
-    return { after: { number, hash: path.hashAt(number)! }, statements: path.statementsAfter(number) };
+    return { after: { number, hash: path.hashAt(number)! }, statements: path.statements.slice(number + 1) };
   }
 
   takeStatements({ statements }: StatementRun): boolean {
@@ -76,9 +70,9 @@ export class TailnetShelf implements NewsShelf {
   }
 
   recordNumbers(): readonly RecordNumber[] {
-    const { records, state } = this.#tailnet;
-    const members = [...records].filter(([nodeId]) => state.members.has(nodeId));
-    return members.map(([nodeId, { number }]) => ({ nodeId, number }));
+    const { records, members } = this.#tailnet;
+    const current = [...records].filter(([nodeId]) => members.has(nodeId));
+    return current.map(([nodeId, { number }]) => ({ nodeId, number }));
   }
 
   records(ids: readonly NodeId[]): readonly SealedRecord[] {
@@ -90,6 +84,18 @@ export class TailnetShelf implements NewsShelf {
     return this.#take(() => this.#tailnet.takeNews({ statements: [], records }));
   }
 
+  boxFor(member: NodeId): EpochBox | undefined {
+    return this.#tailnet.epochBoxFor(member);
+  }
+
+  wantsBox(epoch: number): boolean {
+    return this.#tailnet.epoch < Math.min(epoch, currentEpoch(this.#tailnet.state));
+  }
+
+  takeBox(box: EpochBox): boolean {
+    return this.#take(() => this.#tailnet.takeNews({ statements: [], records: [], box }));
+  }
+
   #take(action: () => boolean): boolean {
     this.#isTaking = true;
     try {
@@ -99,27 +105,17 @@ export class TailnetShelf implements NewsShelf {
     }
   }
 
-  #paths(): readonly Path[] {
-    const { chain } = this.#tailnet;
-    const own: Path = {
-      head: chain.head,
-      hashAt: (number) => chain.hashAt(number),
-      statementsAfter: (number) => chain.statements.slice(number + 1),
-    };
-    return [own].slice(0, MOST_HEADS);
+  /** Our chain and the other branches, each from the genesis on. */
+  #paths(): readonly Chain[] {
+    return [this.#tailnet.chain, ...this.#tailnet.branches.map(({ chain }) => chain)];
   }
 }
 
-function isOn(path: Path, { number, hash }: Head): boolean {
-  const own = path.hashAt(number);
-  return own !== undefined && equalBytes(own, hash);
-}
-
 /** The last number up to `limit` at which both are the same: they are one before it, and two after it. */
-function lastShared(a: Path, b: Path, limit: number): number | undefined {
+function lastShared(a: Chain, b: Chain, limit: number): number | undefined {
   const isShared = (number: number) => {
     const hash = a.hashAt(number);
-    return hash !== undefined && isOn(b, { number, hash });
+    return hash !== undefined && b.contains({ number, hash });
   };
   if (!isShared(0)) return undefined;
   let low = 0;
