@@ -117,7 +117,9 @@ function applyJoin(state: MutableChainState, statement: Statement, body: JoinBod
   if (key) state.joinKeys.set(key.id, { ...key, uses: key.uses + 1 });
   const terms = key ? key.terms : body.terms;
   const id = nodeIdOf(body.machineKey);
-  state.formerMembers.delete(id);
+  // What a machine that comes back bore before is its own still.
+  const isBack = state.formerMembers.delete(id);
+  const formerNames = isBack ? namesReservedFor(state, id).filter((name) => name !== body.name) : [];
   state.members.set(id, {
     id,
     machineKey: body.machineKey,
@@ -125,7 +127,7 @@ function applyJoin(state: MutableChainState, statement: Statement, body: JoinBod
     ipv4: body.address,
     ipv6: machineIpv6Address(state.tailnetId, body.machineKey),
     name: body.name,
-    formerNames: [],
+    formerNames,
     terms,
     joinedAtNumber: statement.number,
     joinedAtMs: statement.timeMs,
@@ -136,6 +138,10 @@ function applyJoin(state: MutableChainState, statement: Statement, body: JoinBod
   });
   state.names.set(body.name, id);
   state.addresses.set(ipv4ToNumber(body.address), id);
+}
+
+function namesReservedFor(state: MutableChainState, id: NodeId): string[] {
+  return [...state.names].filter(([, holder]) => holder === id).map(([name]) => name);
 }
 
 function applyRevoke(state: MutableChainState, statement: Statement, { machine }: RevokeBody): void {

@@ -1,18 +1,25 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { equalBytes } from "../../src/base/bytes.ts";
-import { parsePrefix } from "../../src/base/ip.ts";
+import { parseAddress, parsePrefix } from "../../src/base/ip.ts";
+import { Chain } from "../../src/trust/chain.ts";
 import { ByteWriter } from "../../src/trust/codec.ts";
-import { joinKeyPairs } from "../../src/trust/join-key.ts";
+import { signConsent } from "../../src/trust/consent.ts";
+import { nodeIdOf } from "../../src/trust/identity.ts";
+import { joinKeyIdOf, joinKeyPairs } from "../../src/trust/join-key.ts";
+import { makeRotation } from "../../src/trust/rotation.ts";
+import { sortRoutes } from "../../src/trust/routes.ts";
+import { networkKeyHash } from "../../src/trust/seal.ts";
 import {
   decodeStatement,
   type Statement,
+  type StatementDraft,
   signGenesis,
   statementHash,
   tailnetIdOfGenesis,
   verifySignatures,
 } from "../../src/trust/statement.ts";
-import { encodeBody, kindNumberOf } from "../../src/trust/statement-codec.ts";
+import { encodeBody, kindNumberOf, LONGEST_POLICY_BYTES } from "../../src/trust/statement-codec.ts";
 import { joinBody, joinKeyBody, machine, makeTailnet, NOW_MS, seededRandom } from "./fixture.ts";
 
 /** The bytes again, from what was decoded alone. */
@@ -31,15 +38,69 @@ function encodeAgain(statement: Statement): Uint8Array {
 
 const { chain, signer, first } = makeTailnet();
 const pairs = joinKeyPairs(seededRandom("key")(16));
-const terms = { user: "alan@example.com", tags: ["tag:a", "tag:b-2"], ephemeral: true, memberUntilMs: 0 };
+const terms = { user: "alan@example.com", tags: ["tag:a", "tag:b-2"], ephemeral: true, memberUntilMs: NOW_MS };
+const machineId = nodeIdOf(first.machineKey.publicKey);
+const consent = signConsent(first.machineKey, first.sealKey.publicKey);
+const place = { urls: ["https://192.0.2.7:7411", "redis://r"], token: "t", pin: new Uint8Array(32).fill(5) };
+const routes = ["10.0.0.0/8", "0.0.0.0/0", "2001:db8::/48", "::/0", "10.0.0.0/16"].map((text) => parsePrefix(text)!);
+const network = { epoch: 0, key: new Uint8Array(32) };
+
+/** One of each kind, in the order of their numbers. */
+const bodies: StatementDraft["body"][] = [
+  { kind: "pool", prefixes: [parsePrefix("10.0.0.0/8")!] },
+  joinKeyBody(pairs, { reusable: true, terms }),
+  joinBody(first, "10.11.12.1", "one", { terms }),
+  { kind: "admit-signer", publicKey: pairs.signing.publicKey, scope: "admit" },
+  { kind: "remove-signer", publicKey: signer.publicKey },
+  { kind: "cancel-join-key", joinKey: joinKeyIdOf(pairs.signing.publicKey) },
+  { kind: "revoke", machine: machineId },
+  { kind: "set-expiry", machine: machineId, expiresAtMs: NOW_MS },
+  { kind: "approve-routes", machine: machineId, routes: sortRoutes([...routes, ...routes]) },
+  { kind: "policy", policy: new Uint8Array(300).fill(32) },
+  makeRotation(makeTailnetState(network.key), network, seededRandom("rotation")).body,
+  { kind: "move-registry", registries: [place, { urls: ["rediss://x"], token: "", pin: undefined }] },
+  { kind: "free-name", name: "one" },
+  { kind: "settle", number: 7, otherHash: new Uint8Array(32).fill(9) },
+  { kind: "rename", name: "two" },
+  { kind: "leave" },
+  { kind: "admit-machine", ...consent, address: parseAddress("10.11.12.9")!, name: "nine", terms },
+];
 const samples: [string, Uint8Array][] = [
   ["genesis", signGenesis(signer, new Uint8Array(32).fill(7))],
-  ["pool", chain.sign({ kind: "pool", prefixes: [parsePrefix("10.0.0.0/8")!] }, NOW_MS, signer)],
-  ["admit-join-key", chain.sign(joinKeyBody(pairs, { reusable: true, terms }), NOW_MS, signer)],
-  ["join", chain.sign(joinBody(first, "10.11.12.1", "one", { terms }), NOW_MS, signer, first.machineKey)],
+  ...bodies.map((body): [string, Uint8Array] => {
+    const machineKey = body.kind === "join" ? first.machineKey : undefined;
+    return [body.kind, chain.sign(body, NOW_MS, signer, machineKey)];
+  }),
 ];
 
+function makeTailnetState(networkKey: Uint8Array) {
+  return Chain.fromGenesis(signGenesis(signer, networkKeyHash(networkKey)))!.state;
+}
+
 describe("statement", () => {
+  test("kind numbers are for ever", () => {
+    expect(Object.fromEntries(samples.map(([kind, bytes]) => [kind, bytes[0]]))).toEqual({
+      genesis: 0,
+      pool: 1,
+      "admit-join-key": 2,
+      join: 3,
+      "admit-signer": 4,
+      "remove-signer": 5,
+      "cancel-join-key": 6,
+      revoke: 7,
+      "set-expiry": 8,
+      "approve-routes": 9,
+      policy: 10,
+      rotate: 11,
+      "move-registry": 12,
+      "free-name": 13,
+      settle: 14,
+      rename: 15,
+      leave: 16,
+      "admit-machine": 17,
+    });
+  });
+
   test("a genesis of given keys is these bytes and this tailnet, for ever", () => {
     const genesis = signGenesis(machine("fixed").machineKey, new Uint8Array(32).fill(1));
     expect(genesis).toEqual(signGenesis(machine("fixed").machineKey, new Uint8Array(32).fill(1)));
@@ -133,5 +194,56 @@ describe("statement", () => {
 
   test("a join without the machine's signature does not decode", () => {
     expect(decodeStatement(chain.sign(joinBody(first, "10.11.12.1", "one"), NOW_MS, signer))).toBeUndefined();
+  });
+
+  const route = (text: string) => parsePrefix(text)!;
+  const approve = (...texts: string[]) => ({ kind: "approve-routes", machine: machineId, routes: texts.map(route) });
+  const moveTo = (...registries: object[]) => ({ kind: "move-registry", registries });
+  test.each([
+    ["a policy that is too long", { kind: "policy", policy: new Uint8Array(LONGEST_POLICY_BYTES + 1) }],
+    ["routes out of order", approve("10.1.0.0/16", "10.0.0.0/16")],
+    ["IPv6 before IPv4", approve("::/0", "0.0.0.0/0")],
+    ["the narrower route first", approve("10.0.0.0/16", "10.0.0.0/8")],
+    ["a route twice", approve("10.0.0.0/16", "10.0.0.0/16")],
+    ["a route with host bits", approve("10.0.0.1/16")],
+    ["loopback as a route", approve("127.0.0.0/8")],
+    ["loopback of IPv6 as a route", approve("::1/128")],
+    ["link-local as a route", approve("fe80::/64")],
+    ["multicast as a route", approve("239.0.0.0/8")],
+    ["half of everything, loopback in it, as a route", approve("0.0.0.0/1")],
+    ["the resolver's address as a route", approve("100.100.100.53/32")],
+    ["no registry", moveTo()],
+    ["a registry without a URL", moveTo({ ...place, urls: [] })],
+    ["a registry of no known scheme", moveTo({ ...place, urls: ["ftp://x"] })],
+    ["a URL with white space", moveTo({ ...place, urls: ["https://x y"] })],
+    ["a token that is too long", moveTo({ ...place, token: "t".repeat(181) })],
+    ["a refused name to bear", { kind: "rename", name: "localhost" }],
+    ["a refused name to free", { kind: "free-name", name: "-a" }],
+  ] as [string, StatementDraft["body"]][])("%s does not decode", (_what, body) => {
+    expect(decodeStatement(chain.sign(body, NOW_MS, signer))).toBeUndefined();
+  });
+
+  test("the longest policy decodes", () => {
+    const bytes = chain.sign({ kind: "policy", policy: new Uint8Array(LONGEST_POLICY_BYTES) }, NOW_MS, signer);
+    expect(decodeStatement(bytes)!.body).toMatchObject({ kind: "policy" });
+  });
+
+  test.each([
+    ["a scope of a later version", "admit-signer", 32, 2],
+    ["a flag that no terms have", "join", 32 + 32 + 4 + 2 + 3, 9],
+    ["a flag of a join key in a join", "join", 32 + 32 + 4 + 2 + 3, 2],
+  ])("%s does not decode", (_what, kind, offset, value) => {
+    const bytes = samples.find(([name]) => name === kind)![1].slice();
+    bytes[1 + 4 + 32 + 8 + 32 + 4 + offset] = value;
+    expect(decodeStatement(bytes)).toBeUndefined();
+  });
+
+  test("an end of membership at no time is written as none", () => {
+    const body = joinBody(first, "10.11.12.1", "one", { terms: { ...terms, memberUntilMs: 0 } });
+    const bytes = chain.sign(body, NOW_MS, signer, first.machineKey);
+    expect(decodeStatement(bytes)!.body).toEqual(body);
+    const flagged = bytes.slice();
+    flagged[1 + 4 + 32 + 8 + 32 + 4 + 32 + 32 + 4 + 2 + 3]! |= 4;
+    expect(decodeStatement(flagged)).toBeUndefined();
   });
 });
