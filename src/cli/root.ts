@@ -18,7 +18,18 @@ const key: Load = async () =>
 const node: Load = async () =>
   declareCommandGroup("node", "the machines of the network", {
     list: async () => (await import("./commands/node-list.ts")).default,
+    approve: async () => (await import("./commands/node-approve.ts")).default,
+    rename: async () => (await import("./commands/node-rename.ts")).default,
+    "free-name": async () => (await import("./commands/node-free-name.ts")).default,
     "rotate-key": async () => (await import("./commands/node-rotate-key.ts")).default,
+  });
+
+const lock: Load = async () =>
+  declareCommandGroup("lock", "who may decide who belongs", {
+    status: async () => (await import("./commands/lock-status.ts")).default,
+    log: async () => (await import("./commands/lock-log.ts")).default,
+    add: async () => (await import("./commands/lock-add.ts")).default,
+    remove: async () => (await import("./commands/lock-remove.ts")).default,
   });
 
 const secret: Load = async () =>
@@ -55,7 +66,7 @@ export const commandGroups: readonly CommandGroup[] = [
       help: async () => (await import("./commands/help.ts")).default,
     },
   },
-  { title: "Deciding", commands: { key, node, secret } },
+  { title: "Deciding", commands: { key, node, lock, secret } },
   { title: "Services", commands: { registry } },
 ];
 

@@ -7,6 +7,9 @@ const SECRET_FLAGS = ["secret", "join", "token"];
 
 const FILE_PREFIX = "file:";
 const JOIN_KEY_PREFIX = "mt1:";
+/** What follows this word is the code of a machine that asks to be let in. */
+const APPROVING_WORD = "approve";
+const APPROVAL_CODE = /^[a-z0-9]{4}(-?[a-z0-9]{4}){3}$/i;
 /** Short: it takes the place of a secret that may be. */
 const HIDDEN = "***";
 
@@ -23,6 +26,7 @@ export function isSecretFlag(name: string): boolean {
  * the side of hiding: it runs before the line is read, on lines that may turn out to be wrong.
  */
 export function hideSecrets(args: readonly string[]): string[] | undefined {
+  const approves = args.includes(APPROVING_WORD);
   let previous = "";
   const shown = args.map((argument) => {
     const flagValue = /^(--?[^=]+=)(.*)$/s.exec(argument);
@@ -31,7 +35,8 @@ export function hideSecrets(args: readonly string[]): string[] | undefined {
     previous = argument;
     const namesSecret = SECRET_FLAGS.some((name) => flag === `--${name}`);
     const isSecret = namesSecret && !value.startsWith(FILE_PREFIX) && (flagValue !== null || !value.startsWith("-"));
-    if (!isSecret && !value.includes(JOIN_KEY_PREFIX) && !hasUserInfo(value)) return argument;
+    const isCode = approves && APPROVAL_CODE.test(value);
+    if (!isSecret && !isCode && !value.includes(JOIN_KEY_PREFIX) && !hasUserInfo(value)) return argument;
     return `${flagValue?.[1] ?? ""}${HIDDEN}`;
   });
   return shown.some((argument, i) => argument !== args[i]) ? shown : undefined;

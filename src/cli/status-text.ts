@@ -17,8 +17,9 @@ export function formatStatus(status: Status, nowMs: number, colour: Output["colo
   return lines;
 }
 
-function factRows({ state, tailnet, registry, dataplane, version }: Status, nowMs: number): string[][] {
+function factRows({ state, tailnet, registry, dataplane, approval, version }: Status, nowMs: number): string[][] {
   const rows = [["state", `${state}, minitail ${version}`]];
+  if (approval) rows.push(["to let it in", `minitail node approve ${approval.code}`], ["its id", approval.nodeId]);
   if (tailnet) rows.push(["tailnet", `${tailnet.name || tailnet.id}, ${tailnet.pool.join(", ")}`]);
   if (registry) {
     const news = registry.lastSyncAt === null ? "no news yet" : `news ${formatAge(registry.lastSyncAt, nowMs)}`;

@@ -69,5 +69,7 @@ export interface Status {
     }[];
     readonly mtu: number;
   } | null;
+  /** While this machine waits to be let in: the code for `minitail node approve`, a secret; else null. */
+  readonly approval: { readonly code: string; readonly nodeId: string; readonly expiresAt: string } | null;
   readonly health: readonly HealthItem[];
 }

@@ -12,13 +12,14 @@ import type { NetmapNode } from "../netmap/netmap.ts";
 import { tailnetIpv6Prefix } from "../trust/identity.ts";
 import { uapiSocketPath } from "../uapi/socket-file.ts";
 import type { DaemonState, HealthItem, Status } from "./api.ts";
+import type { ShownApproval } from "./approval-intent.ts";
 import { EchoClient } from "./echo.ts";
 import { serveLocalApi } from "./local-api-server.ts";
 import { establishMembership, type Membership } from "./membership.ts";
 import { Mesh } from "./mesh.ts";
 import type { UpOptions } from "./options.ts";
-import { routesOf } from "./routes.ts";
 import { PeerApi } from "./peer-api/peer-api.ts";
+import { routesOf } from "./routes.ts";
 import { RunningNode } from "./running-node.ts";
 import { type Settings, settleSettings } from "./settings.ts";
 import { JOURNAL_FILE, StateDirectory } from "./state-directory.ts";
@@ -41,6 +42,13 @@ export interface DaemonOptions {
   readonly signal: AbortSignal;
   /** Told what is waited for, in words for a person. */
   onWaiting(message: string): void;
+  /** Told of each code with which this machine asks to be let in. */
+  onApproval(shown: ShownApproval): void;
+}
+
+/** True for what a start fails with that was given up while it waited. */
+export function isGivenUp(error: unknown): error is MinitailError {
+  return isMinitailError(error, "registry-unreachable") || isMinitailError(error, "not-approved");
 }
 
 export class Daemon {
@@ -53,6 +61,7 @@ export class Daemon {
   /** Aborted by `down`, which may come before the node runs. */
   readonly #stopping = new AbortController();
   #state: DaemonState = "starting";
+  #approval: ShownApproval | undefined;
   #node: RunningNode | undefined;
   #settling: Timer | undefined;
 
@@ -72,7 +81,7 @@ export class Daemon {
       return daemon;
     } catch (error) {
       await daemon.stop();
-      if (daemon.#stopping.signal.aborted && isMinitailError(error, "registry-unreachable")) return undefined;
+      if (daemon.#stopping.signal.aborted && isGivenUp(error)) return undefined;
       throw error;
     }
   }
@@ -130,11 +139,18 @@ export class Daemon {
       log: this.#log,
       signal: AbortSignal.any([signal, this.#stopping.signal]),
       onWaiting: (message) => this.#input.onWaiting(message),
+      onApproval: (shown) => this.#showApproval(shown),
     });
     this.#cleanUps.push(() => closeMembership(membership));
     await this.#join(await starting, membership, settings, wire);
     await this.#serveWgSocket(journal);
     this.#state = "running";
+  }
+
+  #showApproval(shown: ShownApproval | undefined): void {
+    this.#approval = shown;
+    this.#state = shown ? "needs-approval" : "starting";
+    if (shown) this.#input.onApproval(shown);
   }
 
   #openJournal(state: StateDirectory): Journal {
@@ -273,7 +289,7 @@ export class Daemon {
   status(): Status {
     const { membership, peerApi } = this.#node?.parts ?? {};
     const health = [...this.#health, ...(membership?.tailnet.health() ?? []), ...(peerApi?.health() ?? [])];
-    return makeStatus(this.#state, this.#node, health);
+    return makeStatus(this.#state, this.#node, this.#approval, health);
   }
 
   down(): void {

@@ -4,6 +4,7 @@
  */
 
 import { MinitailError } from "../base/errors.ts";
+import { parseRegistryUrl } from "../registry/url.ts";
 import { parseJoinKey } from "../trust/join-key.ts";
 import type { UpOptions } from "./options.ts";
 import type { StateDirectory } from "./state-directory.ts";
@@ -17,16 +18,41 @@ const REMAINS = ["identity", "chain", "records", "registries.json", "registry-ke
 export type Intent =
   | { readonly kind: "create" }
   | { readonly kind: "join"; readonly joinKey: string }
-  | { readonly kind: "secret"; readonly secret: string; readonly registryUrl?: string; readonly token?: string };
+  | { readonly kind: "secret"; readonly secret: string; readonly registryUrl?: string; readonly token?: string }
+  | AskIntent;
+
+/** To be let in by a member (`ask-approval.ts`). */
+export interface AskIntent {
+  readonly kind: "ask";
+  readonly registryUrl: string;
+  readonly token?: string;
+  /** The code of the last request, as it is shown, and the Unix time until which it is good. */
+  readonly code?: string;
+  readonly codeExpiresAtMs?: number;
+  /** The answer to that request, as it was found. */
+  readonly answer?: string;
+}
 
 /**
  * What was asked for just now, or what an interrupted start was about, or else to make a tailnet. Throws `usage`, and
  * `state-damaged` where the folder is that of a member which has lost its membership: it is not made into another.
  */
 export function settleIntent(state: StateDirectory, options: UpOptions): Intent {
-  const intent = givenIntent(options) ?? readIntent(state) ?? firstIntent(state);
-  state.writeJson(INTENT_FILE, intent);
+  const stored = readIntent(state);
+  const given = givenIntent(options);
+  const intent = (given && goingOn(given, stored)) ?? stored ?? firstIntent(state);
+  keepIntent(state, intent);
   return intent;
+}
+
+export function keepIntent(state: StateDirectory, intent: Intent): void {
+  state.writeJson(INTENT_FILE, intent);
+}
+
+/** Who asks the same registry again goes on with the code that was shown before. */
+function goingOn(given: Intent, stored: Intent | undefined): Intent {
+  const isSame = given.kind === "ask" && stored?.kind === "ask" && stored.registryUrl === given.registryUrl;
+  return isSame ? { ...stored, ...given } : given;
 }
 
 export function forgetIntent(state: StateDirectory): void {
@@ -51,9 +77,8 @@ function givenIntent(options: UpOptions): Intent | undefined {
     };
   }
   if (registryUrl === undefined) return undefined;
-  throw new MinitailError("usage", "--registry alone says where the tailnet is, not how to get in", {
-    hint: "add --secret, or use --join with a key that minitail key create prints on a member",
-  });
+  parseRegistryUrl(registryUrl);
+  return { kind: "ask", registryUrl, ...(token === undefined ? {} : { token }) };
 }
 
 function readIntent(state: StateDirectory): Intent | undefined {
@@ -69,8 +94,18 @@ function isIntent(value: unknown): value is Intent {
   const { kind, joinKey, secret, registryUrl, token } = value as Record<string, unknown>;
   if (kind === "create") return true;
   if (kind === "join") return typeof joinKey === "string";
-  const areTextsOrAbsent = [registryUrl, token].every((text) => text === undefined || typeof text === "string");
-  return kind === "secret" && typeof secret === "string" && areTextsOrAbsent;
+  if (![registryUrl, token].every(isTextOrAbsent)) return false;
+  if (kind === "ask") return typeof registryUrl === "string" && isAsking(value);
+  return kind === "secret" && typeof secret === "string";
+}
+
+function isAsking(value: object): boolean {
+  const { code, codeExpiresAtMs, answer } = value as Record<string, unknown>;
+  return isTextOrAbsent(code) && isTextOrAbsent(answer) && ["undefined", "number"].includes(typeof codeExpiresAtMs);
+}
+
+function isTextOrAbsent(value: unknown): boolean {
+  return value === undefined || typeof value === "string";
 }
 
 function firstIntent(state: StateDirectory): Intent {

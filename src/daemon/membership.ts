@@ -16,6 +16,8 @@ import { parseRegistryUrl } from "../registry/url.ts";
 import type { TailnetId } from "../trust/identity.ts";
 import { type JoinKey, parseJoinKey } from "../trust/join-key.ts";
 import { deriveSharedSecretKeys, type SharedSecretKeys } from "../trust/secret.ts";
+import { type ApprovalInput, approvedAddresses, forgetApproval, obtainApproval } from "./approval-intent.ts";
+import { enterApproved } from "./approved-start.ts";
 import {
   type EmbeddedRegistry,
   type EmbeddedRegistryKeys,
@@ -25,7 +27,7 @@ import {
   startEmbeddedRegistry,
   writeEmbeddedRegistryKeys,
 } from "./embedded-registry.ts";
-import { forgetIntent, type Intent, settleIntent } from "./intent.ts";
+import { type AskIntent, forgetIntent, type Intent, settleIntent } from "./intent.ts";
 import { NodeKey } from "./node-key.ts";
 import type { UpOptions } from "./options.ts";
 import { forgetRegistries, hasRegistries, readRegistries, writeRegistries } from "./registries-file.ts";
@@ -62,6 +64,8 @@ export interface MembershipOptions {
   readonly signal: AbortSignal;
   /** Told what is waited for, in words for a person. */
   onWaiting(message: string): void;
+  /** Told of each code with which this machine asks to be let in, and `undefined` once one was answered. */
+  readonly onApproval: ApprovalInput["onApproval"];
 }
 
 /** Opens the tailnet that this machine belongs to, or makes or joins the one that was asked for. */
@@ -156,6 +160,8 @@ function follow(input: MembershipOptions, intent: Intent): Promise<Membership> {
       return joinByKey(input, parseJoinKey(intent.joinKey));
     case "secret":
       return joinBySharedSecret(input, intent);
+    case "ask":
+      return joinByApproval(input, intent);
   }
 }
 
@@ -172,6 +178,18 @@ async function createHere(input: MembershipOptions): Promise<Membership> {
 
 async function joinByKey(input: MembershipOptions, joinKey: JoinKey): Promise<Membership> {
   return enterElsewhere(input, addressesOf(joinKey), (context) => joinTailnet(context, joinKey, input.settings.name));
+}
+
+async function joinByApproval(input: MembershipOptions, intent: AskIntent): Promise<Membership> {
+  const { state, settings, signal, onApproval } = input;
+  const identity = loadOrCreateIdentity(storeOf(state), systemRandom);
+  const onWaiting = waitingTeller(input);
+  const answer = await obtainApproval({ state, identity, name: settings.name, signal, onWaiting, onApproval }, intent);
+  const addresses = approvedAddresses(intent, answer);
+  return enterElsewhere(input, addresses, (context) => enterApproved(context, answer)).catch((error: unknown) => {
+    if (isMinitailError(error, "machine-removed")) forgetApproval(state, intent);
+    throw error;
+  });
 }
 
 function addressesOf(joinKey: JoinKey): readonly RegistryAddress[] {
@@ -238,6 +256,7 @@ async function enter(
   join: (context: TailnetContext) => Promise<Tailnet>,
 ): Promise<Membership> {
   const { state, signal } = input;
+  const tellWaiting = waitingTeller(input);
   const home = new RegistryHome(state, embedded, embedded ? undefined : addresses);
   // What is under way ends at once.
   const giveUp = () => home.close();
@@ -250,7 +269,7 @@ async function enter(
       signal,
       onWaiting: (error, delayMs) => {
         clearTimeout(slow);
-        input.onWaiting(`waiting for the registry (${error.message}); next try in ${Math.ceil(delayMs / 1000)} s`);
+        tellWaiting(error, delayMs);
       },
     });
     forgetIntent(state);
@@ -263,6 +282,12 @@ async function enter(
     clearTimeout(slow);
     signal.removeEventListener("abort", giveUp);
   }
+}
+
+/** Says for whom this machine waits, and until when. */
+function waitingTeller({ onWaiting }: MembershipOptions): (error: Error, delayMs: number) => void {
+  return ({ message }, delayMs) =>
+    onWaiting(`waiting for the registry (${message}); next try in ${Math.ceil(delayMs / 1000)} s`);
 }
 
 function membershipOf({ state }: MembershipOptions, tailnet: Tailnet, registryHome: RegistryHome): Membership {
@@ -288,6 +313,7 @@ function contextOf({ state, log }: MembershipOptions, home: RegistryHome): Tailn
     get servesRegistry() {
       return home.servesOwn;
     },
+    useTokens: (tokens) => home.setTokens(tokens),
     followMove: (places) => home.followMove(places),
   };
 }
@@ -298,4 +324,3 @@ function storeOf(state: StateDirectory) {
     save: (name: string, bytes: Uint8Array) => state.write(name, bytes),
   };
 }
-    useTokens: (tokens) => home.setTokens(tokens),

@@ -2,7 +2,7 @@
 
 import { FirstReachableRegistry, type RegistryCandidate } from "../registry/first-reachable.ts";
 import { openRegistry } from "../registry/open.ts";
-import type { Pin } from "../registry/pin.ts";
+import { formatPin, type Pin } from "../registry/pin.ts";
 import { parseRegistryUrl } from "../registry/url.ts";
 
 export interface RegistryAddress {
@@ -28,4 +28,12 @@ export function candidatesOf(addresses: readonly RegistryAddress[]): RegistryCan
       open: () => openRegistry(url, { token, pin, requestTimeoutMs: REQUEST_TIMEOUT_MS }),
     })),
   );
+}
+
+/** The URLs as a person gives them to `--registry`: with the pin, and without token or password. */
+export function urlsToGive({ urls, pin }: RegistryAddress): string[] {
+  return urls.map((url) => {
+    const { kind, display } = parseRegistryUrl(url);
+    return kind === "rest" && pin ? `${display}/#pin=${formatPin(pin)}` : display;
+  });
 }

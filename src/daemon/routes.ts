@@ -2,22 +2,35 @@
 
 import { createJoinKeyCall } from "./calls/create-join-key.ts";
 import { downCall } from "./calls/down.ts";
+import { lockAddCall, lockLogCall, lockRemoveCall, lockStatusCall } from "./calls/lock.ts";
 import { metricsCall } from "./calls/metrics.ts";
+import { approveCall, askingMachineCall } from "./calls/node-approve.ts";
+import { freeNameCall } from "./calls/node-free-name.ts";
 import { nodeListCall } from "./calls/node-list.ts";
+import { renameNodeCall } from "./calls/node-rename.ts";
 import { pingCall } from "./calls/ping.ts";
 import { backUpRegistryCall } from "./calls/registry-backup.ts";
 import { moveRegistryCall } from "./calls/registry-move.ts";
 import { registryStatusCall } from "./calls/registry-status.ts";
 import { rotateNodeKeyCall } from "./calls/rotate-node-key.ts";
 import { statusCall } from "./calls/status.ts";
+import { chainLog } from "./chain-log.ts";
 import type { Daemon } from "./daemon.ts";
+import { addSigner } from "./decide/add-signer.ts";
+import { findAskingMachine } from "./decide/approve-machine.ts";
+import { freeName } from "./decide/free-name.ts";
 import { moveRegistry } from "./decide/move-registry.ts";
+import { removeSigner } from "./decide/remove-signer.ts";
+import { renameNode } from "./decide/rename-node.ts";
 import { type Route, route } from "./local-api-server.ts";
+import { lockStatus } from "./lock-status.ts";
 import { makeMetrics } from "./metrics.ts";
 import { nodeList } from "./node-list.ts";
 import { backUpRegistry } from "./registry-backup.ts";
 
+/** The calls of this daemon; those that need a node throw `daemon-not-running` until it runs. */
 export function routesOf(daemon: Daemon): readonly Route[] {
+  const tailnet = () => daemon.running().parts.membership.tailnet;
   return [
     route(statusCall, () => daemon.status()),
     route(downCall, () => {
@@ -34,6 +47,14 @@ export function routesOf(daemon: Daemon): readonly Route[] {
     route(metricsCall, () => ({ metrics: makeMetrics(daemon.running(), daemon.status().health) })),
     route(createJoinKeyCall, (request) => daemon.running().createKey(request)),
     route(rotateNodeKeyCall, () => daemon.running().rotateNodeKey()),
-    route(nodeListCall, () => nodeList(daemon.running().parts.membership.tailnet)),
+    route(nodeListCall, () => nodeList(tailnet())),
+    route(askingMachineCall, (request) => findAskingMachine(tailnet(), request.code)),
+    route(approveCall, (request) => daemon.running().approve(request)),
+    route(renameNodeCall, ({ node, name }) => renameNode(tailnet(), node, name)),
+    route(freeNameCall, ({ name }) => freeName(tailnet(), name)),
+    route(lockStatusCall, () => lockStatus(tailnet())),
+    route(lockLogCall, () => ({ statements: chainLog(tailnet().chain) })),
+    route(lockAddCall, ({ name, onlyAdmits }) => addSigner(tailnet(), name, onlyAdmits ? "admit" : "all")),
+    route(lockRemoveCall, ({ name, withMachines }) => removeSigner(tailnet(), name, withMachines)),
   ];
 }

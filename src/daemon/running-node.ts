@@ -8,19 +8,23 @@ import { systemRandom } from "../crypto/random.ts";
 import { machineAddresses } from "../host/interface.ts";
 import type { Netmap, NetmapNode } from "../netmap/netmap.ts";
 import { localEndpoints } from "../path/local-endpoints.ts";
+import type { RegistryPlace } from "../trust/registry-place.ts";
 import { ECHO_MINIMUM_DATA_BYTES } from "../wire/icmp.ts";
 import type { RegistryState } from "./api.ts";
 import type { CreatedKey, CreateKeyRequest } from "./calls/create-join-key.ts";
+import type { ApprovedNode, ApproveRequest } from "./calls/node-approve.ts";
 import type { PingReply, PingRequest } from "./calls/ping.ts";
 import type { RegistryStatus } from "./calls/registry-status.ts";
 import type { RotatedNodeKey } from "./calls/rotate-node-key.ts";
+import { approveMachine } from "./decide/approve-machine.ts";
 import { createJoinKey } from "./decide/create-join-key.ts";
 import type { EchoClient } from "./echo.ts";
 import type { Membership } from "./membership.ts";
 import type { Mesh, MeshPeer } from "./mesh.ts";
 import { NodeKeyRotation } from "./node-key-rotation.ts";
-import { servingCapability } from "./registry-serving.ts";
 import type { PeerApi } from "./peer-api/peer-api.ts";
+import { type RegistryAddress, urlsToGive } from "./registry-connection.ts";
+import { servingCapability } from "./registry-serving.ts";
 import type { Settings } from "./settings.ts";
 import { formatTime, pathStatus } from "./status.ts";
 import type { Tunnel } from "./tunnel.ts";
@@ -106,18 +110,25 @@ export class RunningNode {
 
   /** Throws `not-signer` where this machine may not admit others. */
   async createKey(request: CreateKeyRequest): Promise<CreatedKey> {
-    const { membership } = this.parts;
     const { reusable, ephemeral, tags, user, expiresInMs } = request;
-    const reachableAt = this.endpoints.length > 0 ? this.endpoints : [LOOPBACK];
-    const created = await createJoinKey(membership.tailnet, {
+    const created = await createJoinKey(this.parts.membership.tailnet, {
       reusable,
       expiresAtMs: Date.now() + expiresInMs,
       terms: { user, tags, ephemeral, memberUntilMs: 0 },
-      registries: membership.registryHome
-        .addressesFor(reachableAt)
-        .map(({ urls, token, pin }) => ({ urls, token: token ?? "", pin })),
+      registries: this.#registriesForNewcomers(),
     });
     return { id: created.id, key: created.key, expiresAt: formatTime(created.expiresAtMs) };
+  }
+
+  /** Lets in the machine that asks with this code. Throws what `approveMachine` throws. */
+  async approve({ code, id, tags, user, ephemeral }: ApproveRequest): Promise<ApprovedNode> {
+    const member = await approveMachine(this.parts.membership.tailnet, {
+      code,
+      id,
+      terms: { user, tags, ephemeral, memberUntilMs: 0 },
+      registries: this.#registriesForNewcomers(),
+    });
+    return { id, name: member.name, addresses: [member.ipv4, member.ipv6].map(formatAddress) };
   }
 
   /** Another WireGuard key now. Throws `registry-unreachable` where nobody could be told. */
@@ -143,10 +154,20 @@ export class RunningNode {
       ...this.registryState(),
       embedded: registryHome.servesOwn,
       served: embedded?.statistics() ?? null,
+      joinUrls: this.#addressesForNewcomers().flatMap(urlsToGive),
       tailnetId: tailnet.id,
       chainLength: tailnet.chain.statements.length,
       records: tailnet.records.size,
     };
+  }
+
+  #addressesForNewcomers(): readonly RegistryAddress[] {
+    const reachableAt = this.endpoints.length > 0 ? this.endpoints : [LOOPBACK];
+    return this.parts.membership.registryHome.addressesFor(reachableAt);
+  }
+
+  #registriesForNewcomers(): RegistryPlace[] {
+    return this.#addressesForNewcomers().map(({ urls, token, pin }) => ({ urls, token: token ?? "", pin }));
   }
 
   /** By name, DNS name, address or node id. */

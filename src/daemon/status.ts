@@ -7,6 +7,7 @@ import { VERSION } from "../base/version.ts";
 import type { Netmap, NetmapNode } from "../netmap/netmap.ts";
 import { formatTailnetId } from "../trust/identity.ts";
 import type { DaemonState, HealthItem, NodeStatus, PathStatus, Status } from "./api.ts";
+import type { ShownApproval } from "./approval-intent.ts";
 import type { Mesh, MeshPeer } from "./mesh.ts";
 import type { RunningNode } from "./running-node.ts";
 
@@ -17,9 +18,16 @@ import type { RunningNode } from "./running-node.ts";
 const PATH_LIVES_MS = 180_000;
 
 /** `node` is `undefined` while the daemon starts. */
-export function makeStatus(state: DaemonState, node: RunningNode | undefined, health: readonly HealthItem[]): Status {
+export function makeStatus(
+  state: DaemonState,
+  node: RunningNode | undefined,
+  asking: ShownApproval | undefined,
+  health: readonly HealthItem[],
+): Status {
+  const approval = asking ? approvalStatus(asking) : null;
   if (!node) {
-    return { version: VERSION, state, tailnet: null, self: null, peers: [], registry: null, dataplane: null, health };
+    const nothing = { tailnet: null, self: null, peers: [], registry: null, dataplane: null };
+    return { version: VERSION, state, ...nothing, approval, health };
   }
   const { tunnel, mesh, settings } = node.parts;
   return {
@@ -35,8 +43,13 @@ export function makeStatus(state: DaemonState, node: RunningNode | undefined, he
       offloadsOff: offloadsOff(node),
       mtu: settings.mtuBytes,
     },
+    approval,
     health,
   };
+}
+
+function approvalStatus({ code, nodeId, expiresAtMs }: ShownApproval): NonNullable<Status["approval"]> {
+  return { code, nodeId, expiresAt: formatTime(expiresAtMs) };
 }
 
 function offloadsOff({ parts }: RunningNode): NonNullable<Status["dataplane"]>["offloadsOff"] {
@@ -120,9 +133,12 @@ function nodeStatus(node: NetmapNode): NodeStatus {
   };
 }
 
+/** The last that RFC 3339 can write. Times that others claim may be any number. */
+const LAST_TIME_MS = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
+
 /** RFC 3339, of Unix time. */
 export function formatTime(unixMs: number): string {
-  return new Date(unixMs).toISOString();
+  return new Date(Math.min(unixMs, LAST_TIME_MS)).toISOString();
 }
 
 function formatMonotonic(atMs: number): string {

@@ -1,8 +1,9 @@
 /** `minitail up`: the daemon from its start until Ctrl-C, `down`, or the end of its interface. */
 
-import { errorMessage, isMinitailError, MinitailError } from "../base/errors.ts";
+import { errorMessage, MinitailError } from "../base/errors.ts";
 import { formatAddress } from "../base/ip.ts";
-import { Daemon } from "./daemon.ts";
+import type { ShownApproval } from "./approval-intent.ts";
+import { Daemon, isGivenUp } from "./daemon.ts";
 import type { ProgramIo, UpOptions } from "./options.ts";
 
 /** How long the join line of a new tailnet's first `up` is good for. */
@@ -36,13 +37,27 @@ async function startInTime(options: UpOptions, io: ProgramIo): Promise<Daemon | 
       waitingFor = message;
       io.log.info(message);
     };
-    return await Daemon.start({ options, log: io.log, signal, onWaiting });
+    const onApproval = (shown: ShownApproval) => {
+      waitingFor = "waiting to be let in";
+      for (const line of approvalLines(shown)) io.print(line);
+    };
+    return await Daemon.start({ options, log: io.log, signal, onWaiting, onApproval });
   } catch (error) {
-    if (!isMinitailError(error, "registry-unreachable")) throw error;
+    if (!isGivenUp(error)) throw error;
     if (io.stop.aborted) return undefined;
     if (!limit?.aborted) throw error;
     throw new MinitailError("timeout", `gave up after the time that --timeout allows: ${waitingFor}`, { cause: error });
   }
+}
+
+function approvalLines({ code, nodeId }: ShownApproval): string[] {
+  return [
+    "to let this machine in, run on a member within ten minutes:",
+    "",
+    `    minitail node approve ${code}`,
+    "",
+    `it shows this machine's id, which is ${nodeId}`,
+  ];
 }
 
 /** Says who this machine is, and on the first one how others come in. */

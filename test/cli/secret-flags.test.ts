@@ -16,6 +16,8 @@ describe("hiding secrets among the arguments", () => {
     ["up --token=a=b", "up --token=***"],
     ["up --registry redis://user:word@host/0", "up --registry ***"],
     ["up --registry=rediss://:word@host", "up --registry=***"],
+    ["node approve abcd-efgh-ijkl-mnop --yes", "node approve *** --yes"],
+    ["node approve --yes ABCDEFGHIJKLMNOP", "node approve --yes ***"],
   ])("%s", (line, shown) => expect(hideSecrets(line.split(" "))?.join(" ")).toBe(shown));
 
   test.each([

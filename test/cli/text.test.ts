@@ -107,6 +107,7 @@ describe("status", () => {
       ],
       mtu: 1280,
     },
+    approval: null,
     health: [{ code: "x", message: "the clock is off", hint: "set it" }],
   };
 
@@ -131,6 +132,24 @@ describe("status", () => {
     const starting = { ...status, state: "starting", tailnet: null, self: null, peers: [], registry: null } as const;
     const lines = formatStatus({ ...starting, dataplane: null, health: [] }, nowMs, (_style, text) => text);
     expect(lines).toEqual(["state  starting, minitail 0.1.0"]);
+  });
+
+  test("a machine that waits to be let in", () => {
+    const approval = { code: "abcd-efgh-ijkl-mnop", nodeId: "nabc", expiresAt: "2026-09-01T12:10:00Z" };
+    const waiting = {
+      ...status,
+      state: "needs-approval",
+      tailnet: null,
+      self: null,
+      peers: [],
+      registry: null,
+    } as const;
+    const lines = formatStatus({ ...waiting, dataplane: null, health: [], approval }, nowMs, (_style, text) => text);
+    expect(lines).toEqual([
+      "state         needs-approval, minitail 0.1.0",
+      "to let it in  minitail node approve abcd-efgh-ijkl-mnop",
+      "its id        nabc",
+    ]);
   });
 
   test.each([

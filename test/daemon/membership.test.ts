@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { isMinitailError } from "../../src/base/errors.ts";
 import { silentLog } from "../../src/base/log.ts";
 import { createJoinKey } from "../../src/daemon/decide/create-join-key.ts";
-import { establishMembership, type Membership } from "../../src/daemon/membership.ts";
+import { establishMembership, type Membership, type MembershipOptions } from "../../src/daemon/membership.ts";
 import type { UpOptions } from "../../src/daemon/options.ts";
 import { settleSettings } from "../../src/daemon/settings.ts";
 import { StateDirectory } from "../../src/daemon/state-directory.ts";
@@ -32,6 +32,7 @@ class Machine {
   readonly listen: string;
   #state: StateDirectory | undefined;
   membership: Membership | undefined;
+  onApproval: MembershipOptions["onApproval"] = () => {};
 
   constructor(name: string, port = 0) {
     this.path = join(folder, name);
@@ -64,6 +65,7 @@ class Machine {
       log: silentLog,
       signal: AbortSignal.timeout(LIMIT_MS),
       onWaiting() {},
+      onApproval: (shown) => this.onApproval(shown),
     });
     return this.membership;
   }
@@ -340,7 +342,7 @@ describe("what was asked for", () => {
       offloads: [],
     };
     const options = { ...NOTHING, joinKey };
-    const input = { state, settings, options, log: silentLog, signal: stop.signal, onWaiting() {} };
+    const input = { state, settings, options, log: silentLog, signal: stop.signal, onWaiting() {}, onApproval() {} };
     const ending = codeOf(establishMembership(input));
     const startMs = performance.now();
     setImmediate(() => stop.abort());

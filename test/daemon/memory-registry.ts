@@ -87,6 +87,8 @@ export class MemoryDatabase {
         if (command[3] === "NX" && this.values.has(key!)) return null;
         this.values.set(key!, command[2]);
         return "OK";
+      case "HDEL":
+        return this.hashes.get(key!)?.delete(command[2]) ? 1 : 0;
       case "XADD": {
         const stream = getOr(this.streams, key!, () => []);
         const id = `${this.#nextLogId++}-0`;
@@ -185,8 +187,8 @@ export class MemoryRegistry implements Registry {
     return (await this.#one(["PUBLISH", channel, message])) as number;
   }
 
-  hdel(_key: string, _field: string): Promise<boolean> {
-    throw new Error("not used");
+  async hdel(key: string, field: string): Promise<boolean> {
+    return (await this.#one(["HDEL", key, field])) === 1;
   }
 
   async set(key: string, value: string, { px = 0, ifAbsent = false }: SetOptions = {}): Promise<boolean> {

@@ -76,6 +76,7 @@ class Machine {
       log: silentLog,
       signal: AbortSignal.timeout(LIMIT_MS),
       onWaiting() {},
+      onApproval() {},
     });
     this.tailnet.start();
   }

@@ -45,6 +45,7 @@ const error: unknown = await Daemon.start({
   log: silentLog,
   signal: new AbortController().signal,
   onWaiting: () => {},
+  onApproval: () => {},
 }).catch((failure: unknown) => failure);
 console.log(JSON.stringify({ before, after: openEventFds(), error: String(error) }));
 process.exit(0);

@@ -21,6 +21,7 @@ export default declareCommand({
         ["connected", status.connected ? "yes" : "no"],
         ["last news", status.lastSyncAt ?? "none yet"],
         ["commands", `${status.commandsSent} sent`],
+        ...status.joinUrls.map((url, i) => [i === 0 ? "to ask here" : "", `minitail up --registry ${url}`]),
         ["tailnet", status.tailnetId],
         ["chain", `${status.chainLength} statements`],
         ["records", String(status.records)],

@@ -57,21 +57,25 @@ export const lockLogCall: ApiCall<undefined, { readonly statements: readonly Log
   readRequest: readNothing,
 };
 
-/** `isNew` is false where it was one before. */
-export const lockAddCall: ApiCall<
-  { readonly name: string; readonly onlyAdmits: boolean },
-  { readonly name: string; readonly isNew: boolean }
-> = {
+export interface AddedSigner {
+  readonly name: string;
+  /** False where it was one before. */
+  readonly isNew: boolean;
+}
+
+export interface RemovedSigner {
+  readonly name: string;
+  /** The names of the machines that went with it. */
+  readonly removedMachines: readonly string[];
+}
+
+export const lockAddCall: ApiCall<{ readonly name: string; readonly onlyAdmits: boolean }, AddedSigner> = {
   method: "POST",
   path: "/v1/lock/add",
   readRequest: (value) => ({ name: readText(value, "name"), onlyAdmits: readFlag(value, "onlyAdmits") }),
 };
 
-/** `removedMachines` are the names of those that went with it. */
-export const lockRemoveCall: ApiCall<
-  { readonly name: string; readonly withMachines: boolean },
-  { readonly name: string; readonly removedMachines: readonly string[] }
-> = {
+export const lockRemoveCall: ApiCall<{ readonly name: string; readonly withMachines: boolean }, RemovedSigner> = {
   method: "POST",
   path: "/v1/lock/remove",
   readRequest: (value) => ({ name: readText(value, "name"), withMachines: readFlag(value, "withMachines") }),

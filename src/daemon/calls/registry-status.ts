@@ -25,6 +25,8 @@ export interface RegistryStatus extends RegistryState {
   readonly embedded: boolean;
   /** What the registry served here has done since this daemon started; null where none is. */
   readonly served: ServedRegistryStatus | null;
+  /** What another machine gives to `--registry` to ask to be let in; no secrets. */
+  readonly joinUrls: readonly string[];
   readonly tailnetId: string;
   readonly chainLength: number;
   readonly records: number;

@@ -3,14 +3,9 @@
 import { MinitailError } from "../../base/errors.ts";
 import { signerOf } from "../../trust/chain-state.ts";
 import type { SignerScope } from "../../trust/statement-body.ts";
+import type { AddedSigner } from "../calls/lock.ts";
 import type { Tailnet } from "../tailnet.ts";
 import { findMember } from "./find-member.ts";
-
-export interface AddedSigner {
-  readonly name: string;
-  /** False where it was one before. */
-  readonly isNew: boolean;
-}
 
 /** Throws `not-signer`, `no-such-peer`, and `usage` for a signer whose scope is another. */
 export async function addSigner(tailnet: Tailnet, text: string, scope: SignerScope): Promise<AddedSigner> {

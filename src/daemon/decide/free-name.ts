@@ -1,10 +1,11 @@
 /** Giving up a name that is reserved for a machine which does not bear it any more. */
 
 import { MinitailError } from "../../base/errors.ts";
+import type { FreedName } from "../calls/node-free-name.ts";
 import type { Tailnet } from "../tailnet.ts";
 
 /** Throws `not-signer`, `no-such-peer` for a name that is free, and `name-taken` for one that a machine bears. */
-export async function freeName(tailnet: Tailnet, name: string): Promise<void> {
+export async function freeName(tailnet: Tailnet, name: string): Promise<FreedName> {
   tailnet.requireSigner("all");
   refuseName(tailnet, name);
   await tailnet.append((chain) => {
@@ -17,6 +18,7 @@ export async function freeName(tailnet: Tailnet, name: string): Promise<void> {
       boxesFor: [],
     };
   });
+  return { name };
 }
 
 function refuseName({ state }: Tailnet, name: string): void {

@@ -4,6 +4,7 @@ import { MinitailError } from "../../base/errors.ts";
 import { MOST_NAMES_OF_A_MACHINE } from "../../trust/chain-rules.ts";
 import type { ChainState, Member } from "../../trust/chain-state.ts";
 import { isName, normalizeName } from "../../trust/name.ts";
+import type { RenamedNode } from "../calls/node-rename.ts";
 import type { Tailnet } from "../tailnet.ts";
 import { findMember } from "./find-member.ts";
 
@@ -11,7 +12,7 @@ import { findMember } from "./find-member.ts";
  * This machine, which `text` names, is called `name`. Throws `no-such-peer`, `not-permitted` where another machine is
  * meant, `usage` for what is no name, and `name-taken`.
  */
-export async function renameNode(tailnet: Tailnet, text: string, name: string): Promise<void> {
+export async function renameNode(tailnet: Tailnet, text: string, name: string): Promise<RenamedNode> {
   requireName(name);
   const member = findMember(tailnet, text);
   if (member.id !== tailnet.selfId) {
@@ -27,6 +28,7 @@ export async function renameNode(tailnet: Tailnet, text: string, name: string): 
     const statement = chain!.sign({ kind: "rename", name }, clock.nowMs(), identity.machineKey);
     return { statements: [statement], boxesFor: [] };
   });
+  return { id: member.id, name };
 }
 
 /** Throws `usage`, with a name that would do. */
