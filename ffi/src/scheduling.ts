@@ -11,19 +11,19 @@ const SCHED_RESET_ON_FORK = 0x40000000;
 const THIS_THREAD = 0;
 
 /** struct sched_param: the priority, of which SCHED_OTHER has none and the real-time policies 1 to 99. */
-const NO_PRIORITY = Int32Array.of(0);
-const LOWEST_REAL_TIME_PRIORITY = Int32Array.of(1);
+const NO_PRIORITY = 0;
 
 /**
- * Lets this thread run as soon as it can, before all threads that share the processors (SCHED_RR, the lowest priority),
- * until `shareProcessors`. Threads and processes that it starts share as before.
+ * Lets this thread run as soon as it can, before all threads that share the processors (SCHED_RR), until
+ * `shareProcessors`. Threads and processes that it starts share as before.
  *
  * Real-time threads together get at most 95 % of a processor (/proc/sys/kernel/sched_rt_runtime_us).
  *
+ * @param priority among such threads: 1 to 99, the highest first
  * @throws SystemError EPERM without CAP_SYS_NICE, or in a control group without a share of real time
  */
-export function runBeforeOthers(): void {
-  setPolicy(SCHED_RR | SCHED_RESET_ON_FORK, LOWEST_REAL_TIME_PRIORITY, "run before other threads");
+export function runBeforeOthers(priority = 1): void {
+  setPolicy(SCHED_RR | SCHED_RESET_ON_FORK, priority, "run before other threads");
 }
 
 /** The calling thread shares the processors with others again (SCHED_OTHER). */
@@ -37,6 +37,6 @@ export function runsBeforeOthers(): boolean {
   return (policy & ~SCHED_RESET_ON_FORK) === SCHED_RR;
 }
 
-function setPolicy(policy: number, parameter: Int32Array, operation: string): void {
-  check(libc.sched_setscheduler(THIS_THREAD, policy, parameter), operation);
+function setPolicy(policy: number, priority: number, operation: string): void {
+  check(libc.sched_setscheduler(THIS_THREAD, policy, Int32Array.of(priority)), operation);
 }

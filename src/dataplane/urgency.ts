@@ -6,8 +6,11 @@
 
 import { monotonicMs, runBeforeOthers, SystemError, shareProcessors, threadTimeMs } from "bun-ffi-tun";
 
-/** Turns between two looks at the clocks, which a single packet should not pay for. A turn lasts 2 ms at most. */
+/** Turns between two looks at the clock, which a single packet should not pay for. A turn lasts 2 ms at most. */
 const TURNS_A_LOOK = 8;
+
+/** Long beside a burst, short beside what a person notices. */
+const WINDOW_MS = 20;
 
 /** Of a processor. */
 const MOST_TAKEN = 0.9;
@@ -15,7 +18,7 @@ const MOST_TAKEN = 0.9;
 /** What `Urgency` asks of the machine. */
 export interface Scheduling {
   /** Throws `SystemError` where it is not permitted. */
-  runBeforeOthers(): void;
+  runBeforeOthers(priority: number): void;
   shareProcessors(): void;
   /** Of a processor, used by this thread. */
   threadTimeMs(): number;
@@ -26,6 +29,7 @@ const SCHEDULING: Scheduling = { runBeforeOthers, shareProcessors, threadTimeMs,
 
 /** Of the thread that makes it. */
 export class Urgency {
+  readonly #priority: number;
   readonly #scheduling: Scheduling;
   #isPermitted = true;
   #isUrgent = false;
@@ -33,7 +37,9 @@ export class Urgency {
   #lookedAtMs: number;
   #usedBeforeMs: number;
 
-  constructor(scheduling = SCHEDULING) {
+  /** `priority` from 1 on, among threads that run before others. */
+  constructor(priority: number, scheduling = SCHEDULING) {
+    this.#priority = priority;
     this.#scheduling = scheduling;
     this.#lookedAtMs = scheduling.monotonicMs();
     this.#usedBeforeMs = scheduling.threadTimeMs();
@@ -49,8 +55,10 @@ export class Urgency {
     this.#turns += 1;
     if (this.#turns % TURNS_A_LOOK !== 0 || !this.#isPermitted) return;
     const nowMs = this.#scheduling.monotonicMs();
+    const windowMs = nowMs - this.#lookedAtMs;
+    if (windowMs < WINDOW_MS) return;
     const usedMs = this.#scheduling.threadTimeMs();
-    const mayBeUrgent = usedMs - this.#usedBeforeMs < (nowMs - this.#lookedAtMs) * MOST_TAKEN;
+    const mayBeUrgent = usedMs - this.#usedBeforeMs < windowMs * MOST_TAKEN;
     this.#lookedAtMs = nowMs;
     this.#usedBeforeMs = usedMs;
     if (mayBeUrgent !== this.#isUrgent) this.#change(mayBeUrgent);
@@ -58,7 +66,7 @@ export class Urgency {
 
   #change(isUrgent: boolean): void {
     try {
-      if (isUrgent) this.#scheduling.runBeforeOthers();
+      if (isUrgent) this.#scheduling.runBeforeOthers(this.#priority);
       else this.#scheduling.shareProcessors();
       this.#isUrgent = isUrgent;
     } catch (error) {

@@ -19,6 +19,10 @@ import { warmUpReceive, warmUpTransmit } from "./warm-up.ts";
 /** Packets one at a time by Bun's sockets, or in batches by system calls; the latter wants a device with virtio headers. */
 export type DataPlaneWay = "plain" | "fast";
 
+/** What comes is taken first: the socket's buffer is full after 10 ms, while what leaves waits with its sender. */
+const TRANSMIT_PRIORITY = 1;
+const RECEIVE_PRIORITY = 2;
+
 /** Given to a worker when it is made. */
 export interface WorkerRole {
   readonly role: "dataplane-tx" | "dataplane-rx";
@@ -50,7 +54,7 @@ async function runTransmit(role: WorkerRole, report: (event: DataPlaneEvent) => 
     role.way === "fast" ? new FastTransmit({ ...options, offloads: role.offloads }) : new PlainTransmit(options);
   const takeCommand = () => receiveMessageOnPort(role.port)?.message as TransmitCommand | undefined;
   report({ type: "ready", aead: cipher.name });
-  const urgency = role.way === "fast" ? new Urgency() : undefined;
+  const urgency = role.way === "fast" ? new Urgency(TRANSMIT_PRIORITY) : undefined;
   await runTransmitLoop(way, { tables: options.tables, deviceFd, wakeFd, monitorFd, takeCommand, report, urgency });
   role.port.close();
 }
@@ -71,7 +75,7 @@ async function runReceive(role: WorkerRole, report: (event: DataPlaneEvent) => v
     offloads: role.offloads,
     wakeFd: role.wakeFd,
     takeCommand,
-    urgency: new Urgency(),
+    urgency: new Urgency(RECEIVE_PRIORITY),
   }).run();
   role.port.close();
 }

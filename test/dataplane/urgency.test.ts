@@ -8,9 +8,9 @@ const EPERM = 1;
 function thread({ isPermitted = true } = {}) {
   const told: string[] = [];
   const state = { nowMs: 0, usedMs: 0 };
-  const urgency = new Urgency({
-    runBeforeOthers: () => {
-      told.push("before");
+  const urgency = new Urgency(2, {
+    runBeforeOthers: (priority) => {
+      told.push(`before ${priority}`);
       if (!isPermitted) throw new SystemError(EPERM, "run before other threads");
     },
     shareProcessors: () => void told.push("share"),
@@ -36,23 +36,23 @@ describe("urgency of a worker", () => {
     const { urgency, work, told } = thread();
     expect(urgency.isUrgent).toBe(true);
     work(800, 1000);
-    expect(told).toEqual(["before"]);
+    expect(told).toEqual(["before 2"]);
   });
 
   test("a flood takes it away within some turns, and its end gives it back", () => {
     const { urgency, work, told } = thread();
-    work(20, 20);
+    work(30, 30);
     expect(urgency.isUrgent).toBe(false);
     work(500, 500);
-    expect(told).toEqual(["before", "share"]);
-    work(5, 20);
-    expect(told).toEqual(["before", "share", "before"]);
+    expect(told).toEqual(["before 2", "share"]);
+    work(5, 40);
+    expect(told).toEqual(["before 2", "share", "before 2"]);
   });
 
   test("where it is not permitted it is asked for once", () => {
     const { urgency, work, told } = thread({ isPermitted: false });
     work(10, 100);
-    expect(told).toEqual(["before"]);
+    expect(told).toEqual(["before 2"]);
     expect(urgency.isUrgent).toBe(false);
   });
 });
