@@ -43,6 +43,11 @@ export class OffloadState {
     return reason;
   }
 
+  /** All ways may be others now. */
+  forgetPaths(): void {
+    this.#offBySlot.clear();
+  }
+
   /** The way to this peer is another now, and is tried anew. */
   forget(slot: number): void {
     this.#offBySlot.delete(slot);

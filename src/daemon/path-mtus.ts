@@ -39,9 +39,9 @@ export class PathMtus {
     return true;
   }
 
-  /** The machine's own network changed: narrow paths may be wide now. Answers the peers whose limit changed. */
-  measureNarrow(): readonly number[] {
-    return [...this.#narrow.keys()].filter((slot) => this.measure(slot));
+  /** The machine's own network changed: narrow paths may be wide now. */
+  measureNarrow(): void {
+    for (const slot of [...this.#narrow.keys()]) this.measure(slot);
   }
 
   forget(slot: number): void {

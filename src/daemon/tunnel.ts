@@ -220,7 +220,9 @@ export class Tunnel {
         this.#measurePath(event.slot);
         break;
       case "network-changed":
-        for (const slot of this.#pathMtus.measureNarrow()) this.#offloads.forget(slot);
+        // The workers try every path anew as well.
+        this.#offloads.forgetPaths();
+        this.#pathMtus.measureNarrow();
         this.#options.onEvent?.(event);
         break;
       case "ready":

@@ -60,12 +60,12 @@ export function openUdpWire(port: number, mark: number): UdpWire {
 }
 
 /** A connected socket knows; the wire itself, which sends to many, does not. */
-function pathMtuTo(endpoint: Endpoint, mark: number): number | undefined {
-  const hasIpv4 = isIpv4(endpoint.address);
+function pathMtuTo({ address, port, zone }: Endpoint, mark: number): number | undefined {
+  const hasIpv4 = isIpv4(address);
   const fd = createUdpSocket({ family: hasIpv4 ? 4 : 6 });
   try {
     if (mark !== 0) setSocketOption(fd, SOL_SOCKET, SO_MARK, mark);
-    connectSocket(fd, endpoint);
+    connectSocket(fd, { address, port, ...(zone !== undefined && { scopeId: zone }) });
     return hasIpv4 ? getSocketOption(fd, IPPROTO_IP, IP_MTU) : getSocketOption(fd, IPPROTO_IPV6, IPV6_MTU);
   } catch (error) {
     if (error instanceof SystemError) return undefined;

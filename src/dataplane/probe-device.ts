@@ -55,13 +55,17 @@ const PROBES: readonly { readonly offload: Offload; readonly isTcp: boolean; rea
   { offload: "tun-udp-gro", isTcp: false, what: "joined UDP" },
 ];
 
-/** Those of `wanted` that the TUN of `fd`, which has virtio headers and is down, refuses. */
-export function probeDevice(fd: number, wanted: ReadonlySet<Offload>): readonly OffloadOff[] {
+/** Those of `wanted` that the TUN of `fd`, which has virtio headers and is down, refuses. `write` is the kernel's. */
+export function probeDevice(
+  fd: number,
+  wanted: ReadonlySet<Offload>,
+  write: typeof writeFd = writeFd,
+): readonly OffloadOff[] {
   return PROBES.filter(({ offload }) => wanted.has(offload)).flatMap(({ offload, isTcp, what }) => {
     for (const isIpv4 of [true, false]) {
       for (const tailBytes of TAIL_BYTES) {
         const packet = joinedPacket(isTcp, isIpv4, tailBytes);
-        const written = writeFd(fd, packet, packet.length);
+        const written = write(fd, packet, packet.length);
         if (written < 0 && isRefusal(-written)) {
           return [{ offload, reason: `the device refuses ${what} over IPv${isIpv4 ? 4 : 6}: ${errnoName(-written)}` }];
         }

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isMinitailError } from "../../src/base/errors.ts";
 import { formatPrefix } from "../../src/base/ip.ts";
-import type { UpOptions } from "../../src/daemon/options.ts";
+import { OFFLOADS, type UpOptions } from "../../src/daemon/options.ts";
 import { settleSettings } from "../../src/daemon/settings.ts";
 import { StateDirectory } from "../../src/daemon/state-directory.ts";
 
@@ -43,6 +43,15 @@ describe("settings", () => {
     expect([name, pool.map(formatPrefix), port, interfaceName]).toEqual(["a", ["10.11.12.0/24"], 2, "minitail0"]);
   });
 
+  test("offloads are stored as they were given, none of them too, and all are wanted of whom nothing is known", () => {
+    expect(settle().offloads).toEqual(OFFLOADS);
+    expect(settle({ offloads: ["udp-gro", "tun-tso"] }).offloads).toEqual(["tun-tso", "udp-gro"]);
+    expect(settle().offloads).toEqual(["tun-tso", "udp-gro"]);
+    expect(settle({ offloads: [] }).offloads).toEqual([]);
+    expect(settle().offloads).toEqual([]);
+    expect(settle({ offloads: OFFLOADS }).offloads).toEqual(OFFLOADS);
+  });
+
   test("what cannot be used is not stored", () => {
     for (const pool of ["10.0.0.0/7", "10.0.0.0/31", "fd00::/8", "x"]) {
       expect(codeOf(() => settle({ pool }))).toBe("usage");
@@ -61,6 +70,8 @@ describe("settings", () => {
     '{"pool":5}',
     '{"interfaceName":7}',
     '{"port":"x"}',
+    '{"offloads":"all"}',
+    '{"offloads":[5]}',
     '{"mtuBytes":"big"}',
     '{"name":{}}',
   ])("a file that holds %p is said to be damaged", (text) => {

@@ -7,6 +7,7 @@ import { SharedTables } from "../../src/dataplane/shared-tables.ts";
 import { TableWriter } from "../../src/dataplane/table-writer.ts";
 import { HEADROOM_BYTES, PACKET_BUFFER_LENGTH_BYTES, Transmitter } from "../../src/dataplane/transmit.ts";
 import { encodeEchoRequest, ICMP_ECHO_REPLY } from "../../src/wire/icmp.ts";
+import { encodePacketTooBig } from "../../src/wire/icmp-too-big.ts";
 import { IPV4_HEADER_LENGTH_BYTES } from "../../src/wire/ip.ts";
 
 const KEY_A = new Uint8Array(32).fill(0xa1);
@@ -41,7 +42,7 @@ class Plane {
           return true;
         },
       },
-      { handshakeWanted: note("handshake-wanted"), activity: note("activity"), deliver() {} },
+      { handshakeWanted: note("handshake-wanted"), activity: note("activity"), deliver: note("deliver") },
       new Uint8Array(PACKET_BUFFER_LENGTH_BYTES),
     );
     this.receiver = new Receiver(
@@ -331,5 +332,23 @@ describe("transmit and receive", () => {
     a.give(new Uint8Array(20), 1);
     expect([a.tables.readCounter("txNoPeer"), a.tables.readCounter("txMalformed")]).toEqual([1, 1]);
     expect(a.sent).toEqual([]);
+  });
+
+  test("the sender of packets that are larger than their path takes is told now and then, and they go all the same", () => {
+    const { a } = makeConnectedPair();
+    const large = packet(A, B, 1300);
+    large[6] = 0x40;
+    const told = () => a.events.filter(([name]) => name === "deliver");
+    a.give(large, 1);
+    expect(told()).toEqual([]);
+    a.writer.setPacketLimit(0, 1216);
+    for (const nowMs of [2, 2, 3, 8]) a.give(large, nowMs);
+    expect(told()).toEqual([2, 8].map(() => ["deliver", encodePacketTooBig(large, 0, large.length, 1216)]));
+    a.give(packet(A, B, 1216 - 28), 20);
+    expect(told()).toHaveLength(2);
+    a.writer.setPacketLimit(0, 0);
+    a.give(large, 30);
+    expect(told()).toHaveLength(2);
+    expect(a.sent).toHaveLength(7);
   });
 });
