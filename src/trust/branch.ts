@@ -8,19 +8,22 @@
 import { equalBytes } from "../base/bytes.ts";
 import type { AppendResult, Chain } from "./chain.ts";
 import type { ChainState } from "./chain-state.ts";
+import { signerOnBoth } from "./removals.ts";
 import { decodeStatement, type Head, type Statement, statementHash, verifySignatures } from "./statement.ts";
 
-/** A branch is not followed further than this; one of honest authors is far shorter. */
-const MOST_BRANCH_BYTES = 8 * 1024 * 1024;
+/** Further than this a branch is not followed where its authors are no signers of ours; one of honest authors is far shorter. */
+const MOST_FOREIGN_BYTES = 4 * 1024 * 1024;
 
 export class Branch {
   /** The number of the first statement that is not ours. */
   readonly forkNumber: number;
+  readonly #own: Chain;
   readonly #chain: Chain;
   readonly #decoded: Statement[] = [];
-  #lengthBytes = 0;
+  #foreignBytes = 0;
 
-  private constructor(chain: Chain, forkNumber: number) {
+  private constructor(own: Chain, chain: Chain, forkNumber: number) {
+    this.#own = own;
     this.#chain = chain;
     this.forkNumber = forkNumber;
   }
@@ -37,7 +40,7 @@ export class Branch {
       return undefined;
     // Before the chain is copied: a stranger's statement costs one verification.
     if (!verifySignatures(own.tailnetId, first)) return undefined;
-    const branch = new Branch(own.prefix(number - 1), number);
+    const branch = new Branch(own, own.prefix(number - 1), number);
     for (const bytes of statements) if (branch.extend(bytes).outcome === "refused") break;
     return branch.#decoded.length > 0 ? branch : undefined;
   }
@@ -70,18 +73,13 @@ export class Branch {
     return this.#decoded;
   }
 
-  get lengthBytes(): number {
-    return this.#lengthBytes;
-  }
-
   /** Makes the statement the branch's next one if it verifies on its head. */
   extend(bytes: Uint8Array): AppendResult {
-    if (this.#lengthBytes + bytes.length > MOST_BRANCH_BYTES) return { outcome: "refused", reason: "malformed" };
+    if (this.#foreignBytes > MOST_FOREIGN_BYTES) return { outcome: "refused", reason: "not-next" };
     const result = this.#chain.append(bytes);
-    if (result.outcome === "accepted") {
-      this.#lengthBytes += bytes.length;
-      this.#decoded.push(result.statement);
-    }
+    if (result.outcome === "refused") return result;
+    this.#decoded.push(result.statement);
+    if (!signerOnBoth(this.#own.state, result.statement.author, this.forkNumber)) this.#foreignBytes += bytes.length;
     return result;
   }
 }
