@@ -323,7 +323,7 @@ describe("what is kept is bounded", () => {
       for (let i = 0; i < 25; i++) say(s.other, { kind: "policy", policy }, isOurs ? s.second.machineKey : accomplice);
       const forks = new Forks(s.own);
       expect(forks.offer(s.tail(s.other))).toBe("held");
-      expect(forks.branches[0]!.statements).toHaveLength(isOurs ? 26 : 10);
+      expect(forks.branches[0]!.statements).toHaveLength(isOurs ? 26 : 11);
     }
   });
 });
