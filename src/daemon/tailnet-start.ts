@@ -5,7 +5,7 @@
 
 import { equalBytes, parseBase64Url } from "../base/bytes.ts";
 import { MinitailError } from "../base/errors.ts";
-import { type IpAddress, type IpPrefix, ipv4ToNumber } from "../base/ip.ts";
+import type { IpPrefix } from "../base/ip.ts";
 import { Chain } from "../trust/chain.ts";
 import { type AdmittedJoinKey, type ChainState, isLiveJoinKey } from "../trust/chain-state.ts";
 import {
@@ -17,13 +17,12 @@ import {
 } from "../trust/epoch.ts";
 import { type KeyPair, type NodeId, nodeIdOf, type TailnetId } from "../trust/identity.ts";
 import { type JoinKey, joinKeyIdOf, joinKeyPairs } from "../trust/join-key.ts";
-import { normalizeName, pickName } from "../trust/name.ts";
-import { pickAddress } from "../trust/pool.ts";
 import { generateNetworkKey, networkKeyHash } from "../trust/seal.ts";
 import { type SharedSecretKeys, secretSealKey } from "../trust/secret.ts";
 import { signGenesis } from "../trust/statement.ts";
 import type { JoinBody } from "../trust/statement-body.ts";
 import { type AdmissionTerms, NO_TERMS } from "../trust/terms.ts";
+import { freeAddress, nameFor } from "./free-place.ts";
 import { Tailnet } from "./tailnet.ts";
 import { appendToChain } from "./tailnet-append.ts";
 import { ChainList } from "./tailnet-chain-list.ts";
@@ -171,17 +170,9 @@ function joinBody(context: TailnetContext, state: ChainState, name: string, term
     machineKey: machineKey.publicKey,
     sealKey: sealKey.publicKey,
     address: freeAddress(state),
-    name: pickName(normalizeName(name), (candidate) => state.names.has(candidate)),
+    name: nameFor(state, nodeIdOf(machineKey.publicKey), name),
     terms,
   };
-}
-
-function freeAddress(state: ChainState): IpAddress {
-  const address = pickAddress(state.pool, (candidate) => state.addresses.has(ipv4ToNumber(candidate)));
-  if (address) return address;
-  throw new MinitailError("pool-exhausted", "all addresses of the tailnet's pool are taken", {
-    hint: "the pool is fixed: make a tailnet with a larger --pool",
-  });
 }
 
 /**

@@ -1,0 +1,28 @@
+/** This machine leaves the tailnet: it says so itself, and the next signer makes another network key. */
+
+import { MinitailError } from "../../base/errors.ts";
+import { onlySigner } from "../signers.ts";
+import type { Tailnet } from "../tailnet.ts";
+import { tailnetKeys } from "../tailnet-keys.ts";
+
+export interface LeaveRequest {
+  /** Also where nobody could admit or remove a machine afterwards. */
+  readonly force: boolean;
+}
+
+/** Its record is gone from the registry too. Throws `usage` where it is the only signer of others. */
+export async function leave(tailnet: Tailnet, { force }: LeaveRequest): Promise<void> {
+  const { state, self, selfId, context } = tailnet;
+  if (!self) return;
+  if (!force && state.members.size > 1 && onlySigner(state)?.id === selfId) {
+    throw new MinitailError("usage", "this machine alone can admit and remove machines: nobody could after it left", {
+      hint: "make another one a signer with minitail lock add NAME, or give --force",
+    });
+  }
+  await tailnet.append((chain) => {
+    if (!chain!.state.members.has(selfId)) return undefined;
+    const statement = chain!.sign({ kind: "leave" }, context.clock.nowMs(), context.identity.machineKey);
+    return { statements: [statement], boxesFor: [] };
+  });
+  await context.registry.hdel(tailnetKeys(tailnet.chain.tailnetId).nodes, selfId);
+}

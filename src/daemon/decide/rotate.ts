@@ -1,0 +1,40 @@
+/** Another network key, so that who belongs no more reads nothing that is written from now on. */
+
+import { MinitailError } from "../../base/errors.ts";
+import { signerOf } from "../../trust/chain-state.ts";
+import type { SigningKeyPair } from "../../trust/identity.ts";
+import { epochRecipients, makeRotation } from "../../trust/rotation.ts";
+import { secretSealKey } from "../../trust/secret.ts";
+import { generateRegistryToken } from "../embedded-registry.ts";
+import type { Tailnet } from "../tailnet.ts";
+import type { Proposal } from "../tailnet-chain-list.ts";
+import type { Draft } from "./draft.ts";
+
+/**
+ * What was said, and a rotation last: with boxes for all who belong after it, and another token for the registry where
+ * that is the tailnet's own. Throws `timeout` while the newest network key is not known here.
+ */
+export function withRotation(tailnet: Tailnet, draft: Draft, signer: SigningKeyPair): Proposal {
+  const { random, clock } = tailnet.context;
+  const { networkKey: current, registryToken } = tailnet.epochSecret;
+  if (current.epoch !== draft.chain.state.networkKeyHashes.length - 1) {
+    throw new MinitailError("timeout", "the tailnet's newest network key has not reached this machine yet", {
+      hint: "try again when minitail status shows the registry connected",
+    });
+  }
+  const { networkKey, body } = makeRotation(draft.chain.state, current, random);
+  draft.say(body, clock.nowMs(), signer);
+  const token = registryToken === "" ? "" : generateRegistryToken(random);
+  return {
+    statements: draft.statements,
+    boxesFor: recipientsOf(tailnet, draft),
+    rotation: { networkKey, registryToken: token },
+  };
+}
+
+/** Members, live join keys, and who knows the shared secret, as long as that makes a signer. */
+function recipientsOf(tailnet: Tailnet, { chain }: Draft): readonly Uint8Array[] {
+  const { machineKey } = tailnet.context.identity;
+  const secretSigners = tailnet.signingKeys.filter((key) => key !== machineKey && signerOf(chain.state, key.publicKey));
+  return [...epochRecipients(chain.state), ...secretSigners.map((key) => secretSealKey(key).publicKey)];
+}
