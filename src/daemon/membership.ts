@@ -15,7 +15,7 @@ import { pinOfTlsSeed } from "../registry/tls-identity.ts";
 import { parseRegistryUrl } from "../registry/url.ts";
 import type { TailnetId } from "../trust/identity.ts";
 import { type JoinKey, parseJoinKey } from "../trust/join-key.ts";
-import { deriveSharedSecretKeys, type SharedSecretKeys } from "../trust/secret.ts";
+import { deriveSharedSecretKeys, estimateSecretBits, type SharedSecretKeys } from "../trust/secret.ts";
 import { type ApprovalInput, approvedAddresses, forgetApproval, obtainApproval } from "./approval-intent.ts";
 import { enterApproved } from "./approved-start.ts";
 import {
@@ -202,7 +202,9 @@ async function joinBySharedSecret(
 ): Promise<Membership> {
   const { settings } = input;
   const keys = await deriveSharedSecretKeys(intent.secret);
-  const join = (context: TailnetContext) => joinBySecret(context, keys, { pool: settings.pool, name: settings.name });
+  const { pool, name } = settings;
+  const secretBits = estimateSecretBits(intent.secret);
+  const join = (context: TailnetContext) => joinBySecret(context, keys, { pool, name, secretBits });
   if (intent.registryUrl !== undefined) {
     const address = secretRegistryAddress(intent.registryUrl, intent.token, keys);
     return enterElsewhere(input, [address], join).catch((error: unknown) => {

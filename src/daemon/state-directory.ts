@@ -10,12 +10,14 @@ import { join } from "node:path";
 import { lockFile } from "bun-ffi-tun";
 import { errorMessage, MinitailError } from "../base/errors.ts";
 import { makePrivateDirectory, readFileIfThere, writeFileAtomically } from "../host/atomic-file.ts";
+import { FORMAT_VERSION, upgradeState } from "./state-upgrade.ts";
 
 /** The journal of changes to the machine, in the folder. */
 export const JOURNAL_FILE = "journal.json";
 
-/** The format of the folder; a later one is refused, an earlier one brought up to date. */
-const FORMAT_VERSION = 1;
+const VERSION_FILE = "version.json";
+/** Of a folder that lost what it was. The steps from there leave alone what is newer. */
+const FIRST_FORMAT = 1;
 
 const DAMAGED_HINT = "put it back from a backup, or remove it";
 
@@ -33,7 +35,7 @@ export class StateDirectory {
     makePrivateDirectory(path);
     const state = new StateDirectory(path, takeLock(join(path, "lock")));
     try {
-      state.#checkVersion();
+      state.#bringUpToDate();
       return state;
     } catch (error) {
       state.close();
@@ -78,21 +80,26 @@ export class StateDirectory {
     this.#lockFd = undefined;
   }
 
-  #checkVersion(): void {
-    const found = this.readJson("version.json");
-    if (found === undefined) {
-      this.writeJson("version.json", { format: FORMAT_VERSION });
-      return;
-    }
-    const format = typeof found === "object" && found !== null && "format" in found ? found.format : undefined;
-    if (typeof format !== "number") {
-      throw new MinitailError("state-damaged", `${this.file("version.json")} names no format`, { hint: DAMAGED_HINT });
-    }
-    if (format > FORMAT_VERSION) {
+  /** A folder of a later format is refused and left as it is. */
+  #bringUpToDate(): void {
+    const format = this.#format();
+    if (format === FORMAT_VERSION) return;
+    if (format !== undefined && format > FORMAT_VERSION) {
       throw new MinitailError("state-damaged", `the state in ${this.path} was written by a newer minitail`, {
         hint: "update this one",
       });
     }
+    upgradeState(this, format ?? FIRST_FORMAT);
+    this.writeJson(VERSION_FILE, { format: FORMAT_VERSION });
+  }
+
+  /** `undefined` where none is written down. */
+  #format(): number | undefined {
+    const found = this.readJson(VERSION_FILE);
+    if (found === undefined) return undefined;
+    const format = typeof found === "object" && found !== null && "format" in found ? found.format : undefined;
+    if (typeof format === "number" && Number.isInteger(format) && format >= FIRST_FORMAT) return format;
+    throw new MinitailError("state-damaged", `${this.file(VERSION_FILE)} names no format`, { hint: DAMAGED_HINT });
   }
 }
 

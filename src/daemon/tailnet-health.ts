@@ -3,6 +3,7 @@
 import { formatHex } from "../base/bytes.ts";
 import { errorMessage, isMinitailError } from "../base/errors.ts";
 import type { ChainState } from "../trust/chain-state.ts";
+import { WEAK_SECRET_BITS } from "../trust/secret.ts";
 import type { Head } from "../trust/statement.ts";
 import type { HealthItem } from "./api.ts";
 import { onlySigner } from "./signers.ts";
@@ -20,6 +21,8 @@ export interface TailnetHealthInput {
   /** Where this machine stands, and where members on other branches do that no signer has settled. */
   readonly head: Head;
   readonly forks: readonly Head[];
+  /** How hard the shared secret is to guess, where there is one that still admits. */
+  readonly secretBits: number | undefined;
   /** Why the registry cannot be read now. */
   readonly failure: unknown;
 }
@@ -69,6 +72,13 @@ export function tailnetHealth(input: TailnetHealthInput, nowMs: number): HealthI
       code: "clock-off",
       message: `this machine's clock is ${formatSpan(behindMs)} behind the tailnet's`,
       hint: CLOCK_HINT,
+    });
+  }
+  if (input.secretBits !== undefined && input.secretBits < WEAK_SECRET_BITS) {
+    items.push({
+      code: "weak-secret",
+      message: "the shared secret is weak: who reads the registry can guess it, and comes in",
+      hint: "part with it by minitail secret retire; minitail secret create makes strong ones",
     });
   }
   const only = state.members.size > 1 ? onlySigner(state) : undefined;

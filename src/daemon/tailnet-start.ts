@@ -44,6 +44,11 @@ export interface NewTailnet {
   readonly registryToken: string;
 }
 
+export interface SecretTailnet extends Pick<NewTailnet, "pool" | "name"> {
+  /** How hard the secret is to guess (`estimateSecretBits`). */
+  readonly secretBits?: number;
+}
+
 /** The tailnet that this machine belongs to by what is on disk; `undefined` where it belongs to none. Needs no registry. */
 export function openTailnet(context: TailnetContext): Tailnet | undefined {
   const membership = loadMembership(context.store);
@@ -101,7 +106,7 @@ export async function joinTailnet(context: TailnetContext, joinKey: JoinKey, nam
 export async function joinBySecret(
   context: TailnetContext,
   keys: SharedSecretKeys,
-  options: Pick<NewTailnet, "pool" | "name">,
+  options: SecretTailnet,
 ): Promise<Tailnet> {
   const { identity, clock } = context;
   const genesis = genesisOfSecret(keys);
@@ -109,6 +114,7 @@ export async function joinBySecret(
     tailnetId: tailnetIdOfSecret(keys),
     epochs: [{ networkKey: keys.networkKey, registryToken: keys.registryToken }],
     secretSigner: keys.signer,
+    secretBits: options.secretBits,
   };
   const secretBoxKey = secretSealKey(keys.signer);
   const { list, epochs } = readerOf(context, membership, [identity.sealKey, secretBoxKey]);

@@ -36,6 +36,8 @@ export interface Membership {
   readonly epochs: readonly EpochSecret[];
   /** The signer that follows from the shared secret, in a tailnet that has one. */
   readonly secretSigner: SigningKeyPair | undefined;
+  /** How hard the secret is to guess (`estimateSecretBits`), where this machine was told it. */
+  readonly secretBits?: number | undefined;
 }
 
 export interface StoredRecord {
@@ -68,14 +70,15 @@ export function loadOrCreateIdentity(store: TailnetStore, random: RandomSource):
 }
 
 export function saveMembership(store: TailnetStore, membership: Membership): void {
-  const { secretSigner } = membership;
+  const { secretSigner, secretBits } = membership;
   const writer = new ByteWriter()
     .u8(MEMBERSHIP_VERSION)
     .fixed(membership.tailnetId)
     .list(membership.epochs, (item, { networkKey, registryToken }) =>
       item.u32(networkKey.epoch).fixed(networkKey.key).text(registryToken),
     )
-    .list(secretSigner ? [secretSigner.privateKey] : [], (item, seed) => item.fixed(seed));
+    .list(secretSigner ? [secretSigner.privateKey] : [], (item, seed) => item.fixed(seed))
+    .list(secretBits === undefined ? [] : [secretBits], (item, bits) => item.u32(bits));
   store.save(MEMBERSHIP, writer.finish());
 }
 
@@ -92,12 +95,9 @@ export function loadMembership(store: TailnetStore): Membership | undefined {
   }));
   reader.require(epochs.length > 0);
   const seed = reader.list(1, (item) => item.fixed(ED25519_SEED_LENGTH_BYTES))[0];
+  const secretBits = reader.list(1, (item) => item.u32())[0];
   if (!reader.finish()) return damaged(MEMBERSHIP);
-  return {
-    tailnetId,
-    epochs,
-    secretSigner: seed && signingKeyPair(seed),
-  };
+  return { tailnetId, epochs, secretSigner: seed && signingKeyPair(seed), secretBits };
 }
 
 export function saveChain(store: TailnetStore, chain: Chain): void {

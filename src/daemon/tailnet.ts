@@ -10,6 +10,7 @@ import { isDeepStrictEqual } from "node:util";
 import { equalBytes } from "../base/bytes.ts";
 import type { Timer } from "../base/clock.ts";
 import { errorMessage, MinitailError } from "../base/errors.ts";
+import { nextLifetimeEndMs } from "../netmap/lifetime.ts";
 import { makeNetmap, type Netmap } from "../netmap/netmap.ts";
 import type { Branch } from "../trust/branch.ts";
 import type { Chain } from "../trust/chain.ts";
@@ -47,6 +48,9 @@ import {
 /** A registry that goes on losing what it is given is not filled again more often. */
 const REFILL_INTERVAL_MS = 60_000;
 
+/** A clock that is set, or a machine that slept, is noticed by then. */
+const LONGEST_WATCH_MS = 10 * 60_000;
+
 /** After a rotation each member writes its record again, sealed with the new key. */
 const RESEAL_SPREAD_MS = 30_000;
 const RESEAL_SPREAD_PER_MEMBER_MS = 20;
@@ -81,6 +85,8 @@ export class Tailnet {
   #refilledAtMs = Number.NEGATIVE_INFINITY;
   #hasRefilled = false;
   #resealing: Timer | undefined;
+  #lifetimes: Timer | undefined;
+  #stopped = false;
   /** The hash of the newest statement on disk, and the heads of the other branches there. */
   #storedHash: Uint8Array;
   #storedBranches: readonly Head[];
@@ -193,6 +199,12 @@ export class Tailnet {
     return this.#lastSyncAtMs;
   }
 
+  /** Whether this machine knows a shared secret that has not been retired. */
+  get hasSecret(): boolean {
+    const { secretSigner } = this.#membership;
+    return secretSigner !== undefined && signerOf(this.state, secretSigner.publicKey) !== undefined;
+  }
+
   /** The keys with which this machine can sign, whether the chain takes them for a signer's or not. */
   get signingKeys(): SigningKeyPair[] {
     const { secretSigner } = this.#membership;
@@ -216,6 +228,7 @@ export class Tailnet {
       records: this.records,
       selfId: this.selfId,
       suffix,
+      nowMs: this.judgedTimeMs(),
     });
   }
 
@@ -227,6 +240,7 @@ export class Tailnet {
         stoppedAt: this.#list.stoppedAt,
         identityUsedTwice: this.#book.foreignOwnNumber > 0,
         registryLostData: this.#list.wasReplaced || this.#hasRefilled,
+        secretBits: this.hasSecret ? this.#membership.secretBits : undefined,
         failure: this.#feed.failure,
         head: this.chain.head,
         forks: this.branches.filter((branch) => !isForsaken(branch, this.state)).map(({ head }) => head),
@@ -244,12 +258,15 @@ export class Tailnet {
   /** Follows the registry until `stop`: whether it can be reached now or not. */
   start(): void {
     this.context.useTokens?.(this.#epochs.registryTokens);
+    this.#watchLifetimes();
     this.#feed.start();
   }
 
   stop(): void {
     this.#feed.stop();
+    this.#stopped = true;
     this.#resealing?.cancel();
+    this.#lifetimes?.cancel();
   }
 
   /** Reads what is new, and writes what waits. Throws what the registry throws. */
@@ -422,6 +439,18 @@ export class Tailnet {
 
   #tell(): void {
     for (const listener of this.#listeners) listener();
+    this.#watchLifetimes();
+  }
+
+  /** What time alone changes is told when its time has come. */
+  #watchLifetimes(): void {
+    const { clock } = this.context;
+    const judgedMs = this.judgedTimeMs();
+    const nextMs = nextLifetimeEndMs(this.state.members.values(), this.records, judgedMs);
+    this.#lifetimes?.cancel();
+    if (nextMs === undefined || this.#stopped) return;
+    const delayMs = Math.min(nextMs - judgedMs, LONGEST_WATCH_MS);
+    this.#lifetimes = clock.after(delayMs, () => (this.judgedTimeMs() >= nextMs ? this.#tell() : this.#watchLifetimes()));
   }
 }
 

@@ -59,6 +59,8 @@ describe("health", () => {
     ["a fork", { forks: [{ number: 9, hash: new Uint8Array(32).fill(0xab) }] }, ["fork"]],
     ["a clock behind", { newestSignedMs: 2 * HOUR_MS }, ["clock-off"]],
     ["a full disk", { failure: new MinitailError("state-unwritable", "full") }, ["state-unwritable"]],
+    ["a weak secret", { secretBits: 79 }, ["weak-secret"]],
+    ["a strong secret", { secretBits: 80 }, []],
     ["a bug", { failure: new Error("x") }, ["internal"]],
   ];
 
@@ -75,6 +77,7 @@ describe("health", () => {
       registryLostData: false,
       head: network.first.tailnet.chain.head,
       forks: [],
+      secretBits: undefined,
       failure: undefined,
       ...extra,
     };

@@ -14,7 +14,7 @@ import {
 } from "./tailnet-fixture.ts";
 
 const keys = await deriveSharedSecretKeys("a secret of the tests");
-const options = (name: string, poolText = "10.11.12.0/24") => ({ name, pool: pool(poolText) });
+const options = (name: string, poolText = "10.11.12.0/24") => ({ name, pool: pool(poolText), secretBits: 128 });
 const start = (database: MemoryDatabase, name: string, poolText?: string) =>
   joinBySecret(contextOver(new MemoryRegistry(database)), keys, options(name, poolText));
 

@@ -8,7 +8,7 @@ import { tellIfSlow } from "../waiting.ts";
 
 export default declareCommand({
   name: "remove",
-  description: "take from a signer what it may; its join keys end, the machines that it admitted stay",
+  description: "take from a signer what it may; its join keys end, machines that it admitted stay",
   examples: ["minitail lock remove laptop", "minitail lock remove laptop --with-machines"],
   args: {
     name: {
