@@ -69,6 +69,8 @@ export class Simulation {
   unixOffsetMs = 0;
   network: NetworkBehaviour = CALM;
   readonly sent: SentDatagram[] = [];
+  /** Those of them that the network lost. */
+  readonly lost: SentDatagram[] = [];
   readonly hosts: Host[] = [];
   readonly random: () => number;
   readonly #byEndpoint = new Map<string, Host>();
@@ -100,9 +102,13 @@ export class Simulation {
   }
 
   transmit(from: Host, bytes: Uint8Array, endpoint: Endpoint | undefined): void {
-    this.sent.push({ atMs: this.nowMs, from, endpoint, bytes });
+    const datagram = { atMs: this.nowMs, from, endpoint, bytes };
+    this.sent.push(datagram);
     if (!endpoint) return;
-    if (this.random() < this.network.lost) return;
+    if (this.random() < this.network.lost) {
+      this.lost.push(datagram);
+      return;
+    }
     const copies = this.random() < this.network.repeated ? 2 : 1;
     const source = from.endpoint;
     for (let i = 0; i < copies; i++) {
