@@ -10,6 +10,8 @@ import { until } from "../registry/until.ts";
 export interface RedisServer {
   readonly url: string;
   readonly port: number;
+  /** Of the process that runs now. */
+  readonly pid: number;
   stop(): Promise<void>;
   /** On the same port with the same data. */
   start(): Promise<void>;
@@ -50,6 +52,9 @@ export async function startRedisServer(password: string, extra: readonly string[
   return {
     url,
     port,
+    get pid() {
+      return running!.pid;
+    },
     start,
     stop,
     async remove() {
