@@ -3,7 +3,8 @@
  * stands. Whoever lost reads again, signs again on the new head, and waits a little longer each time.
  */
 
-import { MinitailError } from "../base/errors.ts";
+import { equalBytes } from "../base/bytes.ts";
+import { isMinitailError, MinitailError } from "../base/errors.ts";
 import type { Chain } from "../trust/chain.ts";
 import type { ChainList, Proposal } from "./tailnet-chain-list.ts";
 import { delay, randomFraction, type TailnetContext } from "./tailnet-context.ts";
@@ -17,6 +18,29 @@ const LIMIT_MS = 120_000;
  * was wanted stands in it. Throws where it can never stand: the key is used up, the pool exhausted.
  */
 export type Propose = (chain: Chain | undefined) => Proposal | undefined;
+
+/**
+ * What is done where the registry cannot be reached: nothing; or it waits until it can be, and is signed again
+ * then; or it is appended to our own chain, for what must not wait, and the members hear of it from their peers.
+ */
+export type WhenGone = "fail" | "hold" | "alone";
+
+/** True where the registry could not be asked: it is gone, or there is another one in its place. */
+export function isRegistryGone(error: unknown): boolean {
+  return (["registry-unreachable", "wrong-pin", "wrong-token"] as const).some((code) => isMinitailError(error, code));
+}
+
+/** Asks again only when the head has moved: what may be in the registry already is not signed a second time. */
+export function steadily(propose: Propose): Propose {
+  let last: { readonly hash: Uint8Array; readonly proposal: Proposal } | undefined;
+  return (chain) => {
+    const hash = chain?.head.hash;
+    if (last && hash && equalBytes(last.hash, hash)) return last.proposal;
+    const proposal = propose(chain);
+    last = hash && proposal && { hash, proposal };
+    return proposal;
+  };
+}
 
 /** Resolves once `propose` has nothing more to say. Throws what it throws, what the registry throws, and `timeout`. */
 export async function appendToChain(

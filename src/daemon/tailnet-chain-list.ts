@@ -14,6 +14,7 @@ import { formatBase64Url, parseBase64Url } from "../base/bytes.ts";
 import { isMinitailError } from "../base/errors.ts";
 import type { RandomSource } from "../crypto/random.ts";
 import type { Command, Registry } from "../registry/registry.ts";
+import { forkNumberOf } from "../trust/branch.ts";
 import type { Chain } from "../trust/chain.ts";
 import { ChainReader } from "../trust/chain-reader.ts";
 import { currentEpoch, signerOf } from "../trust/chain-state.ts";
@@ -49,6 +50,8 @@ export interface ChainListOptions {
   readonly random: RandomSource;
   /** Our own copy, where there is one. */
   readonly chain?: Chain | undefined;
+  /** Up to which number of it the list was seen to hold all; -1 for nothing. */
+  readonly seenNumber?: number;
 }
 
 /** Statements for the end of the list, and for whom the network key goes into a box. */
@@ -75,6 +78,7 @@ export class ChainList {
   readonly #rotations = new Rotations();
   /** Numbers of the chain's statements that were seen in the list. */
   readonly #inList = new Set<number>();
+  #seenNumber: number;
   #reading: Promise<unknown> = Promise.resolve();
   #wasReplaced = false;
   #isNew = false;
@@ -84,6 +88,7 @@ export class ChainList {
     this.#keys = tailnetKeys(options.tailnetId);
     this.#boxes = new EpochBoxes(options);
     this.#reader = new ChainReader(options.tailnetId, options.chain);
+    this.#seenNumber = options.seenNumber ?? -1;
   }
 
   /** `undefined` until the genesis was read. */
@@ -100,6 +105,17 @@ export class ChainList {
   /** The number of a statement that needs a newer version. */
   get stoppedAt(): number | undefined {
     return this.#reader.stoppedAt;
+  }
+
+  /** Up to which number the list was seen to hold all of our chain. */
+  get seenNumber(): number {
+    return this.#seenNumber;
+  }
+
+  /** True if the list lacks what it was seen to hold. */
+  get hasLostStatements(): boolean {
+    for (let number = 0; number <= this.#seenNumber; number++) if (!this.#inList.has(number)) return true;
+    return false;
   }
 
   /** True once the list was found cut, emptied or replaced. */
@@ -175,8 +191,10 @@ export class ChainList {
   #moveToSettled(): boolean {
     const settled = this.forks?.settledChain();
     if (!settled) return false;
+    this.#seenNumber = Math.min(this.#seenNumber, forkNumberOf(this.chain!, settled) - 1);
     this.#reader = new ChainReader(this.#options.tailnetId, settled);
     this.forks!.moveTo(settled);
+    this.learnFromChain();
     return true;
   }
 
@@ -186,6 +204,7 @@ export class ChainList {
     await this.#readEntries();
     if (await this.#findSettledBranch()) await this.#readEntries();
     await this.#openBoxes();
+    while (this.#inList.has(this.#seenNumber + 1)) this.#seenNumber++;
     return this.chain?.head.number !== numberBefore;
   }
 

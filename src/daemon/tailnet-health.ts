@@ -23,6 +23,8 @@ export interface TailnetHealthInput {
   readonly forks: readonly Head[];
   /** How hard the shared secret is to guess, where there is one that still admits. */
   readonly secretBits: number | undefined;
+  /** Decisions that wait for the registry. */
+  readonly heldWrites: number;
   /** Why the registry cannot be read now. */
   readonly failure: unknown;
 }
@@ -57,6 +59,13 @@ export function tailnetHealth(input: TailnetHealthInput, nowMs: number): HealthI
       code: "registry-lost-data",
       message: "the registry lost or replaced statements; it was filled again from the members' copies",
       hint: "find out whether it was restored from a backup",
+    });
+  }
+  if (input.heldWrites > 0) {
+    items.push({
+      code: "writes-held",
+      message: `${input.heldWrites} ${input.heldWrites === 1 ? "decision waits" : "decisions wait"} for the registry`,
+      hint: "they are written when it can be reached; nothing need be done again",
     });
   }
   if (input.failure !== undefined) {

@@ -25,7 +25,7 @@ export async function refillChain(list: ChainList, context: TailnetContext): Pro
 
 /** A box for every machine and live join key that has none. */
 async function refillBoxes(list: ChainList): Promise<void> {
-  const missing = await list.missingBoxes(epochRecipients(list.chain!.state));
+  const missing = await list.missingBoxes(epochRecipients(list.chain!.state, list.forks?.removals));
   for (let i = 0; i < missing.length; i += BOXES_PER_PUSH) {
     await list.push({ statements: [], boxesFor: missing.slice(i, i + BOXES_PER_PUSH) });
   }

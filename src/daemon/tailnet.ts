@@ -23,7 +23,7 @@ import type { Head } from "../trust/statement.ts";
 import type { SignerScope } from "../trust/statement-body.ts";
 import type { HealthItem } from "./api.ts";
 import { hasScope, memberSigners } from "./signers.ts";
-import { appendToChain, type Propose } from "./tailnet-append.ts";
+import { appendToChain, isRegistryGone, type Propose, steadily, type WhenGone } from "./tailnet-append.ts";
 import { placeOf } from "./tailnet-boxes.ts";
 import { loadBranches, saveBranches } from "./tailnet-branches.ts";
 import { ChainList } from "./tailnet-chain-list.ts";
@@ -32,10 +32,12 @@ import { randomFraction, type TailnetContext } from "./tailnet-context.ts";
 import { Epochs } from "./tailnet-epochs.ts";
 import { readingSpreadMs, type SyncScope, TailnetFeed, WHOLE_SCOPE } from "./tailnet-feed.ts";
 import { tailnetHealth } from "./tailnet-health.ts";
+import { HeldWrites } from "./tailnet-held.ts";
 import { tailnetKeys } from "./tailnet-keys.ts";
 import { OwnRecord, type RecordContent } from "./tailnet-own-record.ts";
 import { RecordBook } from "./tailnet-records.ts";
 import { refillChain } from "./tailnet-refill.ts";
+import { loadSeenNumber, saveSeenNumber } from "./tailnet-seen.ts";
 import {
   type Membership,
   type StoredRecord,
@@ -90,6 +92,8 @@ export class Tailnet {
   /** The hash of the newest statement on disk, and the heads of the other branches there. */
   #storedHash: Uint8Array;
   #storedBranches: readonly Head[];
+  #storedSeenNumber: number;
+  readonly #held: HeldWrites;
 
   constructor(context: TailnetContext, membership: Membership, chain: Chain, stored: StoredRecords) {
     const { registry, clock, random, log } = context;
@@ -100,7 +104,10 @@ export class Tailnet {
     this.selfId = nodeIdOf(context.identity.machineKey.publicKey);
     this.#epochs = new Epochs(tailnetId, membership.epochs);
     const epochs = this.#epochs;
-    this.#list = new ChainList({ registry, tailnetId, epochs, sealKeys, random, chain });
+    const seenNumber = loadSeenNumber(context.store) ?? chain.head.number;
+    this.#list = new ChainList({ registry, tailnetId, epochs, sealKeys, random, chain, seenNumber });
+    this.#storedSeenNumber = seenNumber;
+    this.#held = new HeldWrites(context.store);
     const findMember = (id: NodeId) => this.state.members.get(id);
     this.#book = new RecordBook({ registry, tailnetId, epochs, selfId: this.selfId, findMember }, stored.records);
     this.#own = new OwnRecord(context, epochs, this.#book, stored.ownNumber);
@@ -242,6 +249,7 @@ export class Tailnet {
         registryLostData: this.#list.wasReplaced || this.#hasRefilled,
         secretBits: this.hasSecret ? this.#membership.secretBits : undefined,
         failure: this.#feed.failure,
+        heldWrites: this.#held.count,
         head: this.chain.head,
         forks: this.branches.filter((branch) => !isForsaken(branch, this.state)).map(({ head }) => head),
       },
@@ -307,12 +315,47 @@ export class Tailnet {
 
   /**
    * Appends what `propose` wants, until it wants nothing more: it has then been read back, and is on disk. Who lost a
-   * race is asked again on the new head. Throws what `propose` throws, what the registry throws, and `timeout`.
+   * race is asked again on the new head. Throws what `propose` throws, what the registry throws, and `timeout`; also
+   * where it waits for the registry, and says so.
    */
-  append(propose: Propose): Promise<void> {
-    return this.#exclusively(async () => {
-      await appendToChain(this.#list, this.context, propose);
-      if (this.#storeGrowth()) this.#tell();
+  async append(propose: Propose, whenGone: WhenGone = "hold"): Promise<void> {
+    const proposing = steadily(propose);
+    // A registry that is known to be gone is not waited for when somebody has to go.
+    if (whenGone === "alone" && !this.connected && isRegistryGone(this.#feed.failure)) {
+      this.#appendAlone(proposing);
+      return;
+    }
+    try {
+      await this.#exclusively(() => this.#appendNow(proposing));
+    } catch (error) {
+      if (whenGone === "fail" || !isRegistryGone(error)) throw error;
+      if (whenGone === "alone") this.#appendAlone(proposing);
+      else this.#hold(proposing, error);
+    }
+  }
+
+  async #appendNow(propose: Propose): Promise<void> {
+    await appendToChain(this.#list, this.context, propose);
+    if (this.#storeGrowth()) this.#tell();
+  }
+
+  /** Appends to our own chain; the registry is given it when it is back. */
+  #appendAlone(propose: Propose): void {
+    const proposal = propose(this.chain);
+    if (!proposal) return;
+    this.#list.offerRun(proposal.statements);
+    if (proposal.rotation) this.#epochs.add(proposal.rotation, this.state);
+    if (this.#storeGrowth()) this.#tell();
+    this.#feed.request(WHOLE_SCOPE);
+  }
+
+  #hold(propose: Propose, error: unknown): void {
+    const statements = propose(this.chain)?.statements ?? [];
+    if (!this.#held.hold(statements)) throw error;
+    this.#feed.request(WHOLE_SCOPE);
+    throw new MinitailError("registry-unreachable", `this waits for the registry: ${errorMessage(error)}`, {
+      hint: "it is written when the registry can be reached; nothing need be done again",
+      cause: error,
     });
   }
 
@@ -338,7 +381,11 @@ export class Tailnet {
     if (scope.chain) this.#lastSyncAtMs = this.context.clock.nowMs();
     if (grew || changed.size > 0) this.#tell();
     if (this.self && this.#own.isDue) await this.#own.write(this.chain, () => this.#keepOwnRecord());
-    if (scope.chain && this.#list.lacksStatements) await this.#refill();
+    if (!scope.chain) return;
+    if (this.#list.lacksStatements) await this.#refill();
+    this.#storeSeenNumber();
+    const nowMs = this.context.clock.nowMs();
+    await this.#held.write((propose) => this.#appendNow(propose), this.signingKeys, nowMs);
   }
 
   /** One thing at a time, in the order of asking. */
@@ -358,9 +405,10 @@ export class Tailnet {
     const { clock, log } = this.context;
     if (clock.monotonicMs() - this.#refilledAtMs < REFILL_INTERVAL_MS) return;
     this.#refilledAtMs = clock.monotonicMs();
+    const hadLost = this.#list.hasLostStatements;
     const count = await refillChain(this.#list, this.context);
     if (count === 0) return;
-    if (this.#list.takeIsNew()) {
+    if (this.#list.takeIsNew() || !hadLost) {
       log.info(`the registry was given ${count} statements`);
     } else {
       this.#hasRefilled = true;
@@ -382,6 +430,13 @@ export class Tailnet {
     this.#storeEpochs();
     if (this.context.followMove?.(this.state.registries)) this.useRegistryAnew();
     return true;
+  }
+
+  #storeSeenNumber(): void {
+    const { seenNumber } = this.#list;
+    if (seenNumber === this.#storedSeenNumber) return;
+    saveSeenNumber(this.context.store, seenNumber);
+    this.#storedSeenNumber = seenNumber;
   }
 
   /** Puts on disk what was shown of other branches; true if anything was new. */

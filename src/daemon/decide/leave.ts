@@ -1,6 +1,6 @@
 /** This machine leaves the tailnet: it says so itself, and the next signer makes another network key. */
 
-import { MinitailError } from "../../base/errors.ts";
+import { errorMessage, MinitailError } from "../../base/errors.ts";
 import { onlySigner } from "../signers.ts";
 import type { Tailnet } from "../tailnet.ts";
 import { tailnetKeys } from "../tailnet-keys.ts";
@@ -23,6 +23,11 @@ export async function leave(tailnet: Tailnet, { force }: LeaveRequest): Promise<
     if (!chain!.state.members.has(selfId)) return undefined;
     const statement = chain!.sign({ kind: "leave" }, context.clock.nowMs(), context.identity.machineKey);
     return { statements: [statement], boxesFor: [] };
-  });
-  await context.registry.hdel(tailnetKeys(tailnet.chain.tailnetId).nodes, selfId);
+  }, "alone");
+  try {
+    await context.registry.hdel(tailnetKeys(tailnet.chain.tailnetId).nodes, selfId);
+  } catch (error) {
+    // Who is no member has no record: what is left of it is of no account.
+    context.log.warn(`removing this machine's record: ${errorMessage(error)}`);
+  }
 }

@@ -1,12 +1,13 @@
 /** The registry moves: the chain says where to, every member follows it there, and the new one is filled. */
 
 import { isDeepStrictEqual } from "node:util";
-import { isMinitailError, MinitailError } from "../../base/errors.ts";
+import { MinitailError } from "../../base/errors.ts";
 import type { RegistryPlace } from "../../trust/registry-place.ts";
 import type { MovedRegistry, MoveRegistryRequest } from "../calls/registry-move.ts";
 import { registryAddressOf, requireUsable } from "../registry-choice.ts";
 import type { RegistryHome } from "../registry-home.ts";
 import type { Tailnet } from "../tailnet.ts";
+import { isRegistryGone } from "../tailnet-append.ts";
 import { tailnetKeys } from "../tailnet-keys.ts";
 
 /**
@@ -52,15 +53,12 @@ async function append(tailnet: Tailnet, place: RegistryPlace): Promise<boolean> 
     await tailnet.append((chain) => {
       if (isThere(chain!.state.registries, place)) return undefined;
       return { statements: [chain!.sign(body, clock.nowMs(), tailnet.requireSigner())], boxesFor: [] };
-    });
+    }, "fail");
     return true;
   } catch (error) {
-    const isGone = ["registry-unreachable", "wrong-pin", "wrong-token"].some((code) =>
-      isMinitailError(error, code as "wrong-pin"),
-    );
-    if (!isGone) throw error;
+    if (!isRegistryGone(error)) throw error;
     const statement = tailnet.chain.sign(body, clock.nowMs(), tailnet.requireSigner());
-    await tailnet.takeNews({ statements: [statement], records: [] });
+    tailnet.takeNews({ statements: [statement], records: [] });
     return false;
   }
 }

@@ -42,7 +42,7 @@ export async function removeNode(tailnet: Tailnet, { node, withMachines }: Remov
       }
     }
     return draft.isEmpty ? undefined : withRotation(tailnet, draft, signer);
-  });
+  }, "alone");
   return {
     removed: chosen.map(({ id, name }) => ({ id, name })),
     joinKeysLeft: liveJoinKeys(tailnet.state),

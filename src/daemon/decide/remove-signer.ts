@@ -34,7 +34,7 @@ export async function removeSigner(tailnet: Tailnet, text: string, withMachines:
     // Last: a signer may remove itself.
     if (isSigner) run.sign({ kind: "remove-signer", publicKey }, nowMs, author);
     return { statements: run.statements, boxesFor: [] };
-  });
+  }, "alone");
   return { name, removedMachines: removedMachines.map((member) => member.name) };
 }
 

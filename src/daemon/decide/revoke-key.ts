@@ -28,7 +28,7 @@ export async function revokeKey(tailnet: Tailnet, id: string): Promise<AdmittedJ
     const rotator = isLiveJoinKey(key) ? tailnet.signer("all") : undefined;
     if (rotator) return withRotation(tailnet, draft, rotator);
     return { statements: draft.statements, boxesFor: [] };
-  });
+  }, "alone");
   return tailnet.state.joinKeys.get(id)!;
 }
 

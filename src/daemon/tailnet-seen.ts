@@ -1,0 +1,21 @@
+/** How far the registry was seen to hold our chain, on disk: what it lacks of that it lost, what it lacks after it it never had. */
+
+import { ByteReader, ByteWriter } from "../trust/codec.ts";
+import type { TailnetStore } from "./tailnet-store.ts";
+
+const SEEN = "seen";
+const VERSION = 1;
+
+export function saveSeenNumber(store: TailnetStore, number: number): void {
+  store.save(SEEN, new ByteWriter().u8(VERSION).u32(number).finish());
+}
+
+/** `undefined` where it was never written, or cannot be read: nothing depends on it but what health says. */
+export function loadSeenNumber(store: TailnetStore): number | undefined {
+  const bytes = store.load(SEEN);
+  if (!bytes) return undefined;
+  const reader = new ByteReader(bytes);
+  reader.require(reader.u8() === VERSION);
+  const number = reader.u32();
+  return reader.finish() ? number : undefined;
+}
