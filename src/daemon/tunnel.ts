@@ -12,7 +12,7 @@ import type { TransportCipherName } from "../crypto/transport-cipher.ts";
 import { DataPlane } from "../dataplane/dataplane.ts";
 import type { DataPlaneEvent } from "../dataplane/event.ts";
 import type { HeaderCounterName } from "../dataplane/layout.ts";
-import type { Offload, OffloadOff } from "../dataplane/offload.ts";
+import { OFFLOADS, type Offload, type OffloadOff } from "../dataplane/offload.ts";
 import type { Traffic } from "../dataplane/table-writer.ts";
 import type { DataPlaneWay } from "../dataplane/worker.ts";
 import type { Action, SendAction } from "../wireguard/action.ts";
@@ -80,7 +80,10 @@ export class Tunnel {
     this.#log = options.log ?? silentLog;
     this.#plane = plane;
     this.#pathMtus = new PathMtus(plane, options.pathMtuTo ?? (() => undefined));
-    this.#offloads = new OffloadState(options.offloads ?? [], options.offloadsOff ?? []);
+    this.#offloads = new OffloadState(
+      options.way === "fast" ? (options.offloads ?? OFFLOADS) : [],
+      options.offloadsOff ?? [],
+    );
     this.#device = new Device({
       random: systemRandom,
       unixMs: () => Date.now(),

@@ -77,6 +77,7 @@ export class WireguardInterface implements UapiDevice {
         if (event.type === "failed") this.#options.onEnd(new MinitailError("internal", event.message));
       },
     });
+    this.#options.log.info(describeOffloads(this.#tunnel));
     await this.#handleNetworkChange();
   }
 
@@ -196,4 +197,10 @@ function describeCounters(tunnel: Tunnel): string {
 function adoptTun(fd: number): TunnelDevice {
   setNonBlocking(fd);
   return { fd, name: tunNameOf(fd), way: "plain", offloads: [], offloadsOff: [] };
+}
+
+/** There is no `status` of an interface by itself. */
+function describeOffloads({ offloads, offloadsOff }: Tunnel): string {
+  const off = offloadsOff.map(({ offload, reason }) => `; ${offload} off: ${reason}`).join("");
+  return `offloads: ${offloads.join(", ") || "none"}${off}`;
 }

@@ -42,6 +42,7 @@ const UDP_GRO_SINCE = [5, 12] as const;
  * nothing at all: that is no fault of theirs.
  */
 export function probeWire(wanted: ReadonlySet<Offload>, kernelRelease = release()): readonly OffloadOff[] {
+  if (!wanted.has("udp-gso") && !wanted.has("udp-gro")) return [];
   const off: OffloadOff[] = [];
   const trial = (offload: Offload, how: Carriage) => {
     if (!wanted.has(offload)) return;

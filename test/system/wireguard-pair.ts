@@ -149,3 +149,14 @@ export async function wgDump(host: Host): Promise<{
   const peer = (await host.output(["wg", "show", INTERFACE, "dump"])).trim().split("\n")[1]!.split("\t");
   return { endpoint: peer[2]!, latestHandshake: Number(peer[4]), rxBytes: Number(peer[5]), txBytes: Number(peer[6]) };
 }
+
+/** TcpInCsumErrors (of both families), UdpInCsumErrors and Udp6InCsumErrors of the host's kernel. */
+export async function checksumErrors(host: Host): Promise<number[]> {
+  const text = await host.output(["cat", "/proc/net/snmp", "/proc/net/snmp6"]);
+  const lines = text.split("\n").map((line) => line.split(/\s+/));
+  const ofIpv4 = ["Tcp:", "Udp:"].map((protocol) => {
+    const [names, values] = lines.filter(([name]) => name === protocol);
+    return Number(values![names!.indexOf("InCsumErrors")]);
+  });
+  return [...ofIpv4, Number(lines.find(([name]) => name === "Udp6InCsumErrors")![1])];
+}
