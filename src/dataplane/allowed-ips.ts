@@ -17,6 +17,7 @@
 
 import type { IpPrefix } from "../base/ip.ts";
 import { HeaderWord, MAXIMUM_TRIE_NODES, TRIE_NODE_LENGTH_BYTES, TRIE_OFFSET } from "./layout.ts";
+import { loadLast } from "./shared-tables.ts";
 
 const NODE_WORDS = TRIE_NODE_LENGTH_BYTES / 4;
 const FIRST_WORD = TRIE_OFFSET / 4;
@@ -189,7 +190,7 @@ export class AllowedIpsReader {
     for (;;) {
       const version = Atomics.load(this.#words, HeaderWord.trieVersion);
       const slot = this.#walk(lengthBytes === 4);
-      if (Atomics.load(this.#words, HeaderWord.trieVersion) === version) return slot;
+      if (loadLast(this.#words, HeaderWord.trieVersion) === version) return slot;
     }
   }
 

@@ -57,6 +57,7 @@ export interface FastReceiveOptions {
 }
 
 export class FastReceive implements ReceiveDevice, ReceiveEvents {
+  readonly takesPartialChecksums = true;
   readonly #options: FastReceiveOptions;
   readonly #receiver: Receiver;
   readonly #paths: PeerPaths;
@@ -125,11 +126,11 @@ export class FastReceive implements ReceiveDevice, ReceiveEvents {
     this.#coalescer.putBack();
   }
 
-  write(_buffer: Uint8Array, _offset: number, lengthBytes: number): boolean {
+  write(_buffer: Uint8Array, _offset: number, lengthBytes: number, checksumIsPartial: boolean): boolean {
     let isWritten = true;
-    if (!this.#coalescer.consider(lengthBytes, false)) {
+    if (!this.#coalescer.consider(lengthBytes, checksumIsPartial)) {
       isWritten = this.#writeHeld();
-      this.#coalescer.consider(lengthBytes, false);
+      this.#coalescer.consider(lengthBytes, checksumIsPartial);
     }
     return isWritten;
   }

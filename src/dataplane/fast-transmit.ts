@@ -8,6 +8,8 @@ import { concatBytes } from "../base/bytes.ts";
 import type { Endpoint } from "../base/ip.ts";
 import type { SealRun, TransportCipherBatch } from "../crypto/transport-cipher-batch.ts";
 import { RUN_HEADER_BYTES, RUN_OVERHEAD_BYTES } from "../crypto/transport-cipher-batch.ts";
+import { ipPacketLength } from "../wire/ip.ts";
+import { markPartialChecksum, writeAnnouncedPadding } from "../wire/partial-checksum.ts";
 import { createVirtioNetHeader, decodeVirtioNetHeader, VIRTIO_NET_HEADER_LENGTH_BYTES } from "../wire/virtio-net.ts";
 import type { DataPlaneEvent } from "./event.ts";
 import { OFFLOADS, type Offload } from "./offload.ts";
@@ -45,10 +47,13 @@ export class FastTransmit implements TransmitWay, TransmitWire {
   readonly #segmenter = new Segmenter(packetMemory(this.#read.bytes));
   readonly #scratch = allocateStable(PACKET_BUFFER_LENGTH_BYTES);
   readonly #run: SealRun;
+  /** Checksums are left to peers that take them so, and such are taken from peers. */
+  readonly #leavesChecksums: boolean;
 
   constructor(options: FastTransmitOptions) {
     this.#options = options;
     const { tables, offloads = OFFLOADS, report } = options;
+    this.#leavesChecksums = offloads.includes("partial-checksum");
     this.#wire = new RunSender({ tables, mayCut: offloads.includes("udp-gso"), report });
     const events = {
       handshakeWanted: (slot: number) => options.report({ type: "handshake-wanted", slot }),
@@ -118,19 +123,25 @@ export class FastTransmit implements TransmitWay, TransmitWire {
   #handlePacket(packetBytes: number, nowMs: number): void {
     const segmenter = this.#segmenter;
     const { bytes } = this.#read;
-    const count = segmenter.begin(PACKET_OFFSET, packetBytes, this.#virtio, "complete");
-    if (count === 0) {
+    if (ipPacketLength(bytes, PACKET_OFFSET, packetBytes) === 0) {
       this.#options.tables.count("txMalformed");
       return;
     }
     const slot = this.transmitter.findPeer(bytes, PACKET_OFFSET);
+    const session = slot < 0 ? undefined : this.transmitter.sessionOf(slot, nowMs);
+    const mayBePartial = session && this.#leavesChecksums && this.transmitter.takesPartialChecksums(slot, session);
+    const checksum = mayBePartial ? "pseudo-header" : "complete";
+    const count = segmenter.begin(PACKET_OFFSET, packetBytes, this.#virtio, checksum);
+    if (count === 0) {
+      this.#options.tables.count("txMalformed");
+      return;
+    }
     if (slot < 0) {
       segmenter.prepare(0);
       this.transmitter.keepStray(bytes, PACKET_OFFSET, segmenter.segmentLength(0), nowMs);
       return;
     }
     this.transmitter.noteSize(slot, bytes, PACKET_OFFSET, segmenter.segmentLength(0), nowMs);
-    const session = this.transmitter.sessionOf(slot, nowMs);
     if (session && count > 1) {
       this.#sendSegments(slot, session, count, nowMs);
       return;
@@ -147,15 +158,20 @@ export class FastTransmit implements TransmitWay, TransmitWire {
   /** Seals the packet behind those that wait for the same peer. */
   #sendSingle(slot: number, session: CachedSession, offset: number, packetBytes: number, nowMs: number): void {
     const run = this.#run;
-    const strideBytes = RUN_OVERHEAD_BYTES + this.transmitter.paddedLength(packetBytes);
+    const { bytes } = this.#read;
+    const paddedBytes = this.transmitter.paddedLength(packetBytes);
+    const strideBytes = RUN_OVERHEAD_BYTES + paddedBytes;
+    if (this.#segmenter.checksumIsPartial) markPartialChecksum(bytes, offset);
+    if (this.#leavesChecksums) writeAnnouncedPadding(bytes, offset + packetBytes, offset + paddedBytes);
+    const textBytes = this.#leavesChecksums ? paddedBytes : packetBytes;
     run.messagesOffset = this.#wire.place(slot, strideBytes);
     run.receiverIndex = session.remoteIndex;
     run.counter = session.sendCounter++;
     run.strideBytes = strideBytes;
     run.headerBytes = 0;
     run.payloadOffset = offset;
-    run.payloadBytes = packetBytes;
-    run.segmentBytes = packetBytes;
+    run.payloadBytes = textBytes;
+    run.segmentBytes = textBytes;
     this.#wire.add(this.#options.cipher.sealMany(session.row, run));
     this.transmitter.noteSent(slot, session, 1, strideBytes, true, nowMs);
   }
@@ -178,8 +194,11 @@ export class FastTransmit implements TransmitWay, TransmitWire {
     const segmenter = this.#segmenter;
     const { headerBytes } = segmenter;
     const run = this.#run;
+    const { memory } = this.#wire;
     for (let i = 0; i < messages; i++) {
-      segmenter.prepareHeaders(first + i, this.#wire.memory, i * strideBytes + RUN_HEADER_BYTES);
+      const offset = i * strideBytes + RUN_HEADER_BYTES;
+      segmenter.prepareHeaders(first + i, memory, offset);
+      if (segmenter.checksumIsPartial) markPartialChecksum(memory.bytes, offset);
     }
     run.messagesOffset = 0;
     run.receiverIndex = session.remoteIndex;

@@ -101,6 +101,12 @@ export const PeerWord = {
   endpointZone: 12,
 } as const;
 
+/** Peer row, third line (rx), behind its numbers: 32-bit words from the start of the row. */
+export const HeardWord = {
+  /** Local index of the session under which the peer announced that it takes partial checksums; 0 for none. */
+  announcedSession: 40,
+} as const;
+
 /**
  * Peer row, fourth line (rx): where the last authenticated packet came from, and to. 32-bit words from the start of the
  * row, under a version of their own.

@@ -6,9 +6,19 @@
  *     tun-tcp-gro, tun-udp-gro     the device takes joined TCP, UDP
  *     udp-gso                      the wire cuts what it sends (UDP_SEGMENT)
  *     udp-gro                      the wire joins what it receives (UDP_GRO)
+ *     partial-checksum             what another minitail sends and receives has no checksum of its payload: the
+ *                                  receiver's kernel takes that from WireGuard, or makes it for who is behind it
  */
 
-export const OFFLOADS = ["tun-tso", "tun-uso", "tun-tcp-gro", "tun-udp-gro", "udp-gso", "udp-gro"] as const;
+export const OFFLOADS = [
+  "tun-tso",
+  "tun-uso",
+  "tun-tcp-gro",
+  "tun-udp-gro",
+  "udp-gso",
+  "udp-gro",
+  "partial-checksum",
+] as const;
 
 export type Offload = (typeof OFFLOADS)[number];
 

@@ -31,6 +31,8 @@ interface Source {
 }
 
 export class PlainReceive implements ReceiveDevice, ReceiveEvents {
+  /** Its device has no header to say so in. */
+  readonly takesPartialChecksums = false;
   readonly #options: PlainReceiveOptions;
   readonly #receiver: Receiver;
   readonly #paths: PeerPaths;

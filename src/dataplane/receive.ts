@@ -9,6 +9,7 @@
 import type { TransportCipher } from "../crypto/transport-cipher.ts";
 import { isDaemonEchoReply } from "../wire/icmp.ts";
 import { IPV4_SOURCE_OFFSET, IPV6_SOURCE_OFFSET, ipPacketLength, isIpv4Packet } from "../wire/ip.ts";
+import { announcesPartialChecksums, takePartialChecksumMark } from "../wire/partial-checksum.ts";
 import {
   MESSAGE_TRANSPORT,
   sessionRow,
@@ -20,7 +21,7 @@ import {
 } from "../wire/wireguard.ts";
 import { AllowedIpsReader } from "./allowed-ips.ts";
 import { HandoverGate } from "./handover-gate.ts";
-import { PeerNumber, PeerWord } from "./layout.ts";
+import { HeardWord, PeerNumber, PeerWord } from "./layout.ts";
 import { ReplayWindow } from "./replay-window.ts";
 import { type CachedSession, SessionCache } from "./session-cache.ts";
 import { peerNumbers, peerWords, type SharedTables } from "./shared-tables.ts";
@@ -31,8 +32,14 @@ export interface ReceiveDevice {
   place(sealedOffset: number): number;
   /** There is no packet for the device where `place` said last. */
   putBack(): void;
-  /** The packet at the offset that `place` said last. */
-  write(buffer: Uint8Array, offset: number, lengthBytes: number): boolean;
+  /**
+   * The packet at the offset that `place` said last.
+   *
+   * @param checksumIsPartial its checksum is of the pseudo-header alone; never where `takesPartialChecksums` is false
+   */
+  write(buffer: Uint8Array, offset: number, lengthBytes: number, checksumIsPartial: boolean): boolean;
+  /** It can leave the checksum of a packet to who gets it. */
+  readonly takesPartialChecksums: boolean;
 }
 
 export interface ReceiveEvents {
@@ -121,7 +128,7 @@ export class Receiver {
       session.rekeyAsked = true;
       this.#events.handshakeWanted(slot);
     }
-    return plaintextBytes > 0 && this.#deliver(slot, buffer, offset, plaintextBytes);
+    return plaintextBytes > 0 && this.#deliver(session, buffer, offset, plaintextBytes);
   }
 
   /**
@@ -135,7 +142,9 @@ export class Receiver {
     this.#events.sessionConfirmed(session.localIndex);
   }
 
-  #deliver(slot: number, buffer: Uint8Array, offset: number, plaintextBytes: number): boolean {
+  #deliver(session: CachedSession, buffer: Uint8Array, offset: number, plaintextBytes: number): boolean {
+    const slot = session.peerSlot;
+    const isPartial = this.#device.takesPartialChecksums && takePartialChecksumMark(buffer, offset);
     const packetBytes = ipPacketLength(buffer, offset, plaintextBytes);
     if (packetBytes === 0) {
       this.#tables.count("rxMalformed");
@@ -152,8 +161,17 @@ export class Receiver {
       if (this.#handovers.admitEchoReply()) this.#events.echoReply(slot, buffer, offset, packetBytes);
       return false;
     }
-    if (!this.#device.write(buffer, offset, packetBytes)) this.#tables.count("rxDeviceRefused");
+    if (!session.hasAnnounced) this.#hearAnnouncement(session, buffer, offset + packetBytes, offset + plaintextBytes);
+    if (!this.#device.write(buffer, offset, packetBytes, isPartial)) this.#tables.count("rxDeviceRefused");
     return true;
+  }
+
+  /** tx may leave checksums to the peer from here on, as long as the session lives. */
+  #hearAnnouncement(session: CachedSession, buffer: Uint8Array, packetEnd: number, textEnd: number): void {
+    if (!announcesPartialChecksums(buffer, packetEnd, textEnd)) return;
+    session.hasAnnounced = true;
+    const word = peerWords(session.peerSlot) + HeardWord.announcedSession;
+    Atomics.store(this.#tables.words, word, session.localIndex);
   }
 
   #handOver(buffer: Uint8Array, offset: number, lengthBytes: number): void {

@@ -30,6 +30,8 @@ export class CachedSession {
   sendCounter = 0;
   /** Counters received; rx's, made with the first packet. */
   replayWindow: ReplayWindow | undefined;
+  /** The peer announced what it takes, under this session; rx's. */
+  hasAnnounced = false;
   /** Whether a handshake was asked for because this session is getting old. */
   rekeyAsked = false;
 

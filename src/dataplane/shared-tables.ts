@@ -60,10 +60,12 @@ export function sessionBytes(row: number): number {
   return SESSIONS_OFFSET + row * SESSION_ROW_LENGTH_BYTES;
 }
 
-/** Changes a row under its version, which nobody else writes. */
+/**
+ * Changes a row under its version, which nobody else writes. The version is first moved by a read-modify-write, which no
+ * store after it precedes, on any processor.
+ */
 export function writeRow(words: Int32Array, versionWord: number, write: () => void): void {
-  const version = words[versionWord]!;
-  Atomics.store(words, versionWord, version | 1);
+  const version = Atomics.or(words, versionWord, 1);
   write();
   Atomics.store(words, versionWord, (version | 1) + 1);
 }
@@ -77,7 +79,18 @@ export function readRow(words: Int32Array, versionWord: number, read: () => void
     const before = Atomics.load(words, versionWord);
     if ((before & 1) === 0) {
       read();
-      if (Atomics.load(words, versionWord) === before) return before;
+      if (loadLast(words, versionWord) === before) return before;
     }
   }
+}
+
+/** x86-64 makes loads in the order in which they are written. */
+const KEEPS_LOADS_IN_ORDER = process.arch === "x64";
+
+/**
+ * Reads a word after all plain loads that stand before it. Elsewhere than on x86-64 it takes a read-modify-write that
+ * changes nothing to be sure of that (Boehm, "Can seqlocks get along with programming language memory models?").
+ */
+export function loadLast(words: Int32Array, index: number): number {
+  return KEEPS_LOADS_IN_ORDER ? Atomics.load(words, index) : Atomics.or(words, index, 0);
 }

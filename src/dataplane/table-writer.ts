@@ -9,6 +9,7 @@ import {
   HeaderCounter,
   type HeaderCounterName,
   HeaderWord,
+  HeardWord,
   MAC1_KEY_OFFSET,
   MAXIMUM_PEERS,
   MAXIMUM_SESSIONS,
@@ -99,6 +100,7 @@ export class TableWriter {
     const { numbers } = this.#tables;
     const row = peerNumbers(slot);
     for (const index of Object.values(PeerNumber)) numbers[row + index] = 0;
+    Atomics.store(this.#tables.words, peerWords(slot) + HeardWord.announcedSession, 0);
     this.#writePeer(slot, (word) => this.#clearPeer(word));
   }
 

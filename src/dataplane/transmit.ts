@@ -16,7 +16,7 @@ import {
   TRANSPORT_TAG_LENGTH_BYTES,
 } from "../wire/wireguard.ts";
 import { AllowedIpsReader } from "./allowed-ips.ts";
-import { HeaderCounter, HeaderWord, PeerNumber, PeerWord } from "./layout.ts";
+import { HeaderCounter, HeaderWord, HeardWord, PeerNumber, PeerWord } from "./layout.ts";
 import { type CachedSession, SessionCache } from "./session-cache.ts";
 import { peerNumbers, peerWords, type SharedTables } from "./shared-tables.ts";
 import { Staging } from "./staging.ts";
@@ -155,6 +155,12 @@ export class Transmitter {
     const session = row < 0 ? undefined : this.#sessions.get(row);
     if (!session || session.peerSlot !== slot) return undefined;
     return nowMs < session.rejectAfterMs && session.sendCounter < REJECT_AFTER_MESSAGES ? session : undefined;
+  }
+
+  /** The peer has announced under `session` that it takes packets whose checksum is left to its kernel. */
+  takesPartialChecksums(slot: number, session: CachedSession): boolean {
+    const announced = Atomics.load(this.#tables.words, peerWords(slot) + HeardWord.announcedSession) >>> 0;
+    return announced !== 0 && announced === session.localIndex;
   }
 
   /** Lets the packet wait for a session, and asks for one. */

@@ -19,15 +19,19 @@ import type { TransportCipherName } from "../../src/crypto/transport-cipher.ts";
 import { openUdpWire, type UdpWire } from "../../src/daemon/udp-wire.ts";
 import { DataPlane } from "../../src/dataplane/dataplane.ts";
 import type { DataPlaneEvent } from "../../src/dataplane/event.ts";
+import { OFFLOADS, type Offload } from "../../src/dataplane/offload.ts";
 import type { DataPlaneWay } from "../../src/dataplane/worker.ts";
 import { encodeEchoRequest } from "../../src/wire/icmp.ts";
 import {
   createVirtioNetHeader,
+  decodeVirtioNetHeader,
   encodeVirtioNetHeader,
+  VIRTIO_NET_HDR_F_NEEDS_CSUM,
   VIRTIO_NET_HEADER_LENGTH_BYTES,
 } from "../../src/wire/virtio-net.ts";
 import { INITIATION_LENGTH_BYTES, MESSAGE_INITIATION, mac1Offset } from "../../src/wire/wireguard.ts";
-import { buildPacket } from "../naive/transport-packet.ts";
+import { payloadOf, plainTcp, plainUdp } from "../dataplane/segment-arbitraries.ts";
+import { buildPacket, type TransportPacket } from "../naive/transport-packet.ts";
 
 const cleanUps: (() => unknown)[] = [];
 afterEach(async () => {
@@ -54,9 +58,15 @@ interface Node {
   writeRaw(bytes: Uint8Array): void;
   write(packet: Uint8Array): void;
   read(): Uint8Array | undefined;
+  /** With its virtio header, the fast way. */
+  readRaw(): Uint8Array | undefined;
 }
 
-async function startNode(way: DataPlaneWay, cipher?: TransportCipherName): Promise<Node> {
+async function startNode(
+  way: DataPlaneWay,
+  cipher?: TransportCipherName,
+  offloads: readonly Offload[] = OFFLOADS,
+): Promise<Node> {
   const [deviceFd, outsideFd] = createSocketPair("datagram");
   const wire = openUdpWire(0, 0);
   const events: DataPlaneEvent[] = [];
@@ -64,6 +74,7 @@ async function startNode(way: DataPlaneWay, cipher?: TransportCipherName): Promi
     deviceFd,
     way,
     mtuBytes: 1420,
+    offloads,
     onEvent: (event) => events.push(event),
     ...(cipher === undefined ? {} : { cipher }),
   });
@@ -76,6 +87,10 @@ async function startNode(way: DataPlaneWay, cipher?: TransportCipherName): Promi
     closeFd(deviceFd);
     closeFd(outsideFd);
   });
+  const readRaw = () => {
+    const lengthBytes = readFd(outsideFd, memory.address, 65_536);
+    return lengthBytes > headerBytes ? memory.bytes.slice(0, lengthBytes) : undefined;
+  };
   const writeRaw = (bytes: Uint8Array) => void expect(writeFd(outsideFd, bytes, bytes.length)).toBe(bytes.length);
   return {
     plane,
@@ -84,10 +99,8 @@ async function startNode(way: DataPlaneWay, cipher?: TransportCipherName): Promi
     deviceFd,
     writeRaw,
     write: (packet) => writeRaw(concatBytes(new Uint8Array(headerBytes), packet)),
-    read: () => {
-      const lengthBytes = readFd(outsideFd, memory.address, 65_536);
-      return lengthBytes > headerBytes ? memory.bytes.slice(headerBytes, lengthBytes) : undefined;
-    },
+    read: () => readRaw()?.slice(headerBytes),
+    readRaw,
   };
 }
 
@@ -380,3 +393,97 @@ test("the fast way cuts what the device hands over, joins it at the other end, a
   expect(single.length).toBe(40 + 1000);
   expect(single.slice(40)).toEqual(payload.slice(0, 1000));
 }, 60_000);
+
+describe("a checksum is left to the peer's kernel", () => {
+  const tcp = (sequence: number, changes: Partial<TransportPacket> = {}) =>
+    plainTcp({ payload: payloadOf(690), ...changes }, { sequence });
+  const back = (packet: TransportPacket): TransportPacket => ({
+    ...packet,
+    source: packet.destination,
+    destination: packet.source,
+  });
+
+  /** As a kernel hands it over that leaves the checksum to be made. */
+  function writeUnsummed(node: Node, packet: TransportPacket): void {
+    const header = new Uint8Array(VIRTIO_NET_HEADER_LENGTH_BYTES);
+    const virtio = { ...createVirtioNetHeader(), flags: VIRTIO_NET_HDR_F_NEEDS_CSUM, checksumStart: 20 };
+    encodeVirtioNetHeader({ ...virtio, checksumOffset: packet.tcp ? 16 : 6 }, header, 0);
+    node.writeRaw(concatBytes(header, buildPacket(packet, "pseudo-header")));
+  }
+
+  /** Sends the packet; answers what its receiver's kernel is to make of the checksum. It must be the one or the other. */
+  async function carry(from: Node, to: Node, packet: TransportPacket): Promise<"complete" | "pseudo-header"> {
+    writeUnsummed(from, packet);
+    const received = await eventually("the packet", () => to.readRaw());
+    const virtio = createVirtioNetHeader();
+    decodeVirtioNetHeader(received, 0, virtio);
+    const checksum = virtio.flags === VIRTIO_NET_HDR_F_NEEDS_CSUM ? "pseudo-header" : "complete";
+    expect(Uint8Array.from(received.subarray(VIRTIO_NET_HEADER_LENGTH_BYTES))).toEqual(
+      Uint8Array.from(buildPacket(packet, checksum)),
+    );
+    if (checksum === "pseudo-header") {
+      expect(virtio).toMatchObject({ checksumStart: 20, checksumOffset: packet.tcp ? 16 : 6, gsoSizeBytes: 0 });
+    }
+    return checksum;
+  }
+
+  async function startPair(offloadsOfB: readonly Offload[] = OFFLOADS) {
+    const a = await startNode("fast");
+    const b = await startNode("fast", undefined, offloadsOfB);
+    connect(a, b, 4, true);
+    connect(b, a, 4, false);
+    return { a, b };
+  }
+
+  test("once the peer has said under this session that it takes it", async () => {
+    const { a, b } = await startPair();
+    expect(await carry(a, b, tcp(1))).toBe("complete");
+    expect(await carry(b, a, back(tcp(2)))).toBe("pseudo-header");
+    expect(await carry(a, b, tcp(3))).toBe("pseudo-header");
+    expect(await carry(a, b, plainUdp({ payload: payloadOf(1) }))).toBe("pseudo-header");
+    // As long as the MTU: there is no padding to say anything in.
+    expect(await carry(a, b, tcp(4, { payload: payloadOf(1420 - 52) }))).toBe("pseudo-header");
+
+    for (const [node, localIndex, remoteIndex] of [
+      [a, 15, 16],
+      [b, 16, 15],
+    ] as const) {
+      const sending = node === a ? 0 : 1;
+      node.plane.addSession({
+        slot: 0,
+        localIndex,
+        remoteIndex,
+        sendKey: keys[sending].slice(),
+        receiveKey: keys[1 - sending]!.slice(),
+        reportFirstPacket: false,
+        rekeyAfterSendMs: Number.POSITIVE_INFINITY,
+        rekeyAfterReceiveMs: Number.POSITIVE_INFINITY,
+        rejectAfterMs: Number.POSITIVE_INFINITY,
+      });
+      node.plane.useSession(0, localIndex);
+    }
+    expect(await carry(a, b, tcp(5))).toBe("complete");
+    expect(await carry(b, a, back(tcp(6)))).toBe("pseudo-header");
+  });
+
+  test("not where either of them has that switched off", async () => {
+    const { a, b } = await startPair(OFFLOADS.filter((offload) => offload !== "partial-checksum"));
+    for (let sequence = 0; sequence < 3; sequence++) {
+      expect(await carry(a, b, tcp(sequence))).toBe("complete");
+      expect(await carry(b, a, back(tcp(sequence)))).toBe("complete");
+    }
+  });
+
+  test("not to the plain way, which says nothing", async () => {
+    const a = await startNode("fast");
+    const b = await startNode("plain");
+    connect(a, b, 4, true);
+    connect(b, a, 4, false);
+    for (let sequence = 0; sequence < 3; sequence++) {
+      writeUnsummed(a, tcp(sequence));
+      expect(await eventually("the packet", () => b.read())).toEqual(buildPacket(tcp(sequence)));
+      b.write(buildPacket(back(tcp(sequence))));
+      expect(await eventually("the answer", () => a.read())).toEqual(buildPacket(back(tcp(sequence))));
+    }
+  });
+});

@@ -50,6 +50,7 @@ export class TablesPlane implements Plane {
       {
         place: (sealedOffset) => sealedOffset,
         putBack() {},
+        takesPartialChecksums: false,
         write: (buffer, offset, lengthBytes) => this.#deliver(buffer.slice(offset, offset + lengthBytes)),
       },
       {
