@@ -31,4 +31,5 @@ export * from "./sockaddr.ts";
 export * from "./socket.ts";
 export * from "./socket-constants.ts";
 export * from "./socketpair.ts";
+export * from "./timerfd.ts";
 export * from "./tun.ts";

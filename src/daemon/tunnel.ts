@@ -4,7 +4,6 @@
  */
 
 import { boottimeMs } from "bun-ffi-tun";
-import type { Timer } from "../base/clock.ts";
 import { type Endpoint, type IpAddress, type IpPrefix, prefixContains, unmapAddress } from "../base/ip.ts";
 import { type Log, silentLog } from "../base/log.ts";
 import { systemRandom } from "../crypto/random.ts";
@@ -71,8 +70,8 @@ export class Tunnel {
   /** Of handshake messages, by slot. */
   readonly #handshakeBytes = new Map<number, HandshakeBytes>();
   #insidePrefixes: readonly IpPrefix[] = [];
-  #timer: Timer | undefined;
-  #timerAtMs = Number.POSITIVE_INFINITY;
+  /** What the timer is set to. */
+  #timerAtMs: number | undefined;
   #stopped = false;
 
   private constructor(options: TunnelOptions, plane: DataPlane) {
@@ -190,7 +189,6 @@ export class Tunnel {
   async stop(): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
-    this.#timer?.cancel();
     await this.#plane.stop();
   }
 
@@ -228,6 +226,10 @@ export class Tunnel {
         this.#pathMtus.measureNarrow();
         this.#options.onEvent?.(event);
         break;
+      case "timer":
+        this.#timerAtMs = undefined;
+        this.#run((nowMs) => this.#device.handleTimeout(nowMs));
+        break;
       case "ready":
       case "wire-taken":
         break;
@@ -263,7 +265,7 @@ export class Tunnel {
     const nowMs = boottimeMs();
     const actions = input(nowMs);
     for (const action of actions) this.#perform(action, nowMs);
-    this.#setTimer(nowMs);
+    this.#setTimer();
     return actions;
   }
 
@@ -340,21 +342,10 @@ export class Tunnel {
     return this.#insidePrefixes.some((prefix) => prefixContains(prefix, unmapped));
   }
 
-  #setTimer(nowMs: number): void {
-    const nextMs = this.#device.nextTimeoutMs() ?? Number.POSITIVE_INFINITY;
+  #setTimer(): void {
+    const nextMs = this.#device.nextTimeoutMs();
     if (nextMs === this.#timerAtMs) return;
-    this.#timer?.cancel();
-    this.#timer = undefined;
     this.#timerAtMs = nextMs;
-    if (nextMs === Number.POSITIVE_INFINITY) return;
-    // A timer may fire a little early, and one far ahead is set again when it fires.
-    const handle = setTimeout(
-      () => {
-        this.#timerAtMs = Number.POSITIVE_INFINITY;
-        this.#run((now) => this.#device.handleTimeout(now));
-      },
-      Math.min(Math.max(0, Math.ceil(nextMs - nowMs)), 60_000),
-    );
-    this.#timer = { cancel: () => clearTimeout(handle) };
+    this.#plane.setTimer(nextMs);
   }
 }

@@ -4,7 +4,7 @@
  */
 
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
-import { closeFd, createEventFd, dupFd, signalEventFd } from "bun-ffi-tun";
+import { closeFd, createEventFd, createTimerFd, dupFd, setTimerFd, signalEventFd } from "bun-ffi-tun";
 import { errorMessage, MinitailError } from "../base/errors.ts";
 import type { Endpoint, IpPrefix } from "../base/ip.ts";
 import type { TransportCipherName } from "../crypto/transport-cipher.ts";
@@ -40,6 +40,7 @@ export class DataPlane {
   readonly #writer = new TableWriter(this.#tables);
   readonly #transmitWakeFd = createEventFd();
   readonly #receiveWakeFd = createEventFd();
+  readonly #timerFd = createTimerFd();
   readonly #options: DataPlaneOptions;
   readonly #transmit: DataPlaneWorker<TransmitCommand>;
   readonly #receive: DataPlaneWorker<ReceiveCommand>;
@@ -91,6 +92,14 @@ export class DataPlane {
 
   setMtu(mtuBytes: number): void {
     this.#writer.setMtu(mtuBytes);
+  }
+
+  /**
+   * Asks for one "timer" event at this time of `boottimeMs`, instead of what was asked for before; for none if it is
+   * `undefined`. It comes right after a sleep of the machine in which it was due, where setTimeout would be late.
+   */
+  setTimer(atMs: number | undefined): void {
+    if (!this.#stopped) setTimerFd(this.#timerFd, atMs);
   }
 
   /** Sends a message of the handshake's, past all tables. */
@@ -199,6 +208,7 @@ export class DataPlane {
     await Promise.all([this.#transmit.terminate(), this.#receive.terminate()]);
     closeFd(this.#transmitWakeFd);
     closeFd(this.#receiveWakeFd);
+    closeFd(this.#timerFd);
   }
 
   #startWorker<Command>(role: WorkerRole["role"], wakeFd: number): DataPlaneWorker<Command> {
@@ -209,6 +219,7 @@ export class DataPlane {
       deviceFd: this.#options.deviceFd,
       wakeFd,
       monitorFd: this.#options.monitorFd ?? -1,
+      timerFd: this.#timerFd,
       cipher: this.#options.cipher,
       offloads: this.#options.offloads ?? OFFLOADS,
     };

@@ -19,8 +19,10 @@ export type DataPlaneEvent =
   | { readonly type: "echo-reply"; readonly slot: number; readonly packet: Uint8Array }
   /** The kernel refused it with this errno: it is off from here on, for this peer, or (-1) for all. Nothing was lost. */
   | { readonly type: "offload-refused"; readonly offload: Offload; readonly errno: number; readonly slot: number }
-  /** The path to this peer is narrower than its packets: the wire does not cut runs of such. Nothing was lost. */
-  | { readonly type: "path-narrow"; readonly slot: number }
+  /** The wire does not cut runs of packets as large as this peer's, most likely for its path. Nothing was lost. */
+  | { readonly type: "path-narrow"; readonly slot: number; readonly errno: number }
+  /** The time that the main thread asked for has come. */
+  | { readonly type: "timer" }
   /** The worker uses the wire that it was told to, and holds no other. */
   | { readonly type: "wire-taken" }
   /** The worker runs. */

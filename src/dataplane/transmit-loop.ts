@@ -1,9 +1,10 @@
-/** The life of `tx`, whichever way it goes: it blocks in poll(2) on the device, on commands, and on changes of the network. */
+/** The life of `tx`, whichever way it goes: it blocks in poll(2) on the device, commands, a timer and changes of the network. */
 
 import {
   allocateStable,
   boottimeMs,
   drainEventFd,
+  drainTimerFd,
   POLLERR,
   POLLHUP,
   POLLIN,
@@ -39,6 +40,8 @@ export interface TransmitLoopOptions {
   readonly wakeFd: number;
   /** A netlink socket that is readable when links, addresses or routes change; -1 for none. */
   readonly monitorFd: number;
+  /** Readable when the main thread's timer has run out. */
+  readonly timerFd: number;
   readonly takeCommand: () => TransmitCommand | undefined;
   /** Of this thread; where it is not given the thread shares the processors as any other. */
   readonly urgency?: Urgency | undefined;
@@ -47,11 +50,12 @@ export interface TransmitLoopOptions {
 
 /** Runs until it is told to stop or the device is gone. Returns to the thread's event loop only while a wire is taken. */
 export async function runTransmitLoop(way: TransmitWay, options: TransmitLoopOptions): Promise<void> {
-  const { tables, deviceFd, wakeFd, monitorFd, report, urgency } = options;
+  const { tables, deviceFd, wakeFd, monitorFd, timerFd, report, urgency } = options;
   const poll = new PollSet();
   const device = poll.add(deviceFd, POLLIN);
   const wake = poll.add(wakeFd, POLLIN);
   const monitor = monitorFd < 0 ? -1 : poll.add(monitorFd, POLLIN);
+  const timer = poll.add(timerFd, POLLIN);
   const drained = allocateStable(65_536);
   for (;;) {
     poll.wait(-1);
@@ -64,6 +68,7 @@ export async function runTransmitLoop(way: TransmitWay, options: TransmitLoopOpt
       Atomics.add(tables.words, HeaderWord.networkVersion, 1);
       report({ type: "network-changed" });
     }
+    if (poll.revents(timer) !== 0 && drainTimerFd(timerFd)) report({ type: "timer" });
     const revents = poll.revents(device);
     const isReadable = (revents & POLLIN) !== 0;
     const isGone = isReadable ? !way.takePackets() : (revents & (POLLERR | POLLHUP | POLLNVAL)) !== 0;

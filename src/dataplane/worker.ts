@@ -32,6 +32,7 @@ export interface WorkerRole {
   readonly deviceFd: number;
   readonly wakeFd: number;
   readonly monitorFd: number;
+  readonly timerFd: number;
   readonly cipher: TransportCipherName | undefined;
   /** Of the fast way: those that may be used. */
   readonly offloads: readonly Offload[];
@@ -47,7 +48,7 @@ export function runWorker(): void {
 
 async function runTransmit(role: WorkerRole, report: (event: DataPlaneEvent) => void): Promise<void> {
   const cipher = withBatches(loadCipher(role));
-  const { deviceFd, wakeFd, monitorFd } = role;
+  const { deviceFd, wakeFd, monitorFd, timerFd } = role;
   const options = { tables: new SharedTables(role.memory), cipher, deviceFd, report };
   if (role.way === "fast") warmUpTransmit(cipher);
   const way =
@@ -55,7 +56,16 @@ async function runTransmit(role: WorkerRole, report: (event: DataPlaneEvent) => 
   const takeCommand = () => receiveMessageOnPort(role.port)?.message as TransmitCommand | undefined;
   report({ type: "ready", aead: cipher.name });
   const urgency = role.way === "fast" ? new Urgency(TRANSMIT_PRIORITY) : undefined;
-  await runTransmitLoop(way, { tables: options.tables, deviceFd, wakeFd, monitorFd, takeCommand, report, urgency });
+  await runTransmitLoop(way, {
+    tables: options.tables,
+    deviceFd,
+    wakeFd,
+    monitorFd,
+    timerFd,
+    takeCommand,
+    report,
+    urgency,
+  });
   role.port.close();
 }
 

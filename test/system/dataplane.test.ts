@@ -3,6 +3,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import {
   allocateStable,
+  boottimeMs,
   closeFd,
   createSocketPair,
   readFd,
@@ -232,6 +233,23 @@ describe.each(["plain", "fast"] as const)("the workers, the %s way", (way) => {
     await sendFromBoth();
     await eventually("the second report", () => roamed() > 1);
     expect(roamed()).toBe(2);
+  });
+
+  test("the timer comes once, at the time that was asked for last", async () => {
+    const { plane, events } = await startNode(way);
+    const timers = () => events.filter((event) => event.type === "timer").length;
+    plane.setTimer(boottimeMs() + 3_600_000);
+    plane.setTimer(boottimeMs() - 1);
+    await eventually("a time that is past", () => timers() === 1);
+    const atMs = boottimeMs() + 30;
+    plane.setTimer(atMs);
+    await eventually("a time to come", () => timers() === 2);
+    expect(boottimeMs()).toBeGreaterThanOrEqual(atMs);
+    plane.setTimer(boottimeMs() + 30);
+    plane.setTimer(undefined);
+    plane.sendPacket(echo("10.0.0.1", "10.0.0.2", 0));
+    await eventually("a packet for nobody", () => plane.counters().txNoPeer === 1);
+    expect(timers()).toBe(2);
   });
 
   test("the wire can be changed, and taken away", async () => {
