@@ -39,6 +39,11 @@ export class PathMtus {
     return true;
   }
 
+  /** True while large packets to the peer go in fragments. */
+  isNarrow(slot: number): boolean {
+    return this.#narrow.has(slot);
+  }
+
   /** The machine's own network changed: narrow paths may be wide now. */
   measureNarrow(): void {
     for (const slot of [...this.#narrow.keys()]) this.measure(slot);

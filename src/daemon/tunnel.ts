@@ -212,13 +212,12 @@ export class Tunnel {
       case "activity":
         this.#run((nowMs) => this.#device.handleActivity(event.slot, nowMs));
         break;
-      case "offload-refused": {
-        const reason = this.#offloads.handleRefusal(event.offload, event.errno, event.slot);
-        this.#log.warn(`${event.offload} is off${event.slot < 0 ? "" : " for one peer"}: ${reason}`);
+      case "offload-refused":
+        this.#handleRefusal(event.offload, event.errno, event.slot);
         break;
-      }
       case "path-narrow":
         this.#measurePath(event.slot);
+        if (!this.#pathMtus.isNarrow(event.slot)) this.#handleRefusal("udp-gso", event.errno, event.slot);
         break;
       case "network-changed":
         // The workers try every path anew as well.
@@ -305,8 +304,10 @@ export class Tunnel {
         break;
       case "use-session":
         plane.useSession(action.slot, action.localIndex);
-        if (action.localIndex !== undefined) this.#options.onEvent?.({ type: "session", slot: action.slot });
-        if (action.localIndex !== undefined) this.#measurePath(action.slot);
+        if (action.localIndex !== undefined) {
+          this.#measurePath(action.slot);
+          this.#options.onEvent?.({ type: "session", slot: action.slot });
+        }
         break;
       case "remove-session":
         plane.removeSession(action.localIndex);
@@ -318,6 +319,11 @@ export class Tunnel {
         plane.dropQueue(action.slot);
         break;
     }
+  }
+
+  #handleRefusal(offload: Offload, errno: number, slot: number): void {
+    const reason = this.#offloads.handleRefusal(offload, errno, slot);
+    this.#log.warn(`${offload} is off${slot < 0 ? "" : " for one peer"}: ${reason}`);
   }
 
   /** What the kernel knows of the path to the peer. Where that is new, what was refused on the way is tried again. */

@@ -167,7 +167,7 @@ export class RunSender {
     // Before kernel 6.14 EINVAL, since then EMSGSIZE: larger than the path's MTU.
     if (errno !== ERRNO.EINVAL && errno !== ERRNO.EMSGSIZE) return false;
     sockaddr.uncutFromBytes = strideBytes;
-    this.#report({ type: "path-narrow", slot });
+    this.#report({ type: "path-narrow", slot, errno });
     return true;
   }
 

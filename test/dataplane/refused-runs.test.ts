@@ -107,7 +107,7 @@ describe("a run of messages", () => {
       expect(machine.send(NEAR, "aaabbbc", 3)).toEqual([single("aaa"), single("bbb"), single("c")]);
       expect(machine.send(NEAR, "aabb", 2)).toEqual([run("aabb", 2)]);
       expect(machine.send(NEAR, "aaaabbbb", 4)).toEqual([single("aaaa"), single("bbbb")]);
-      expect(machine.events).toEqual([{ type: "path-narrow", slot: NEAR }]);
+      expect(machine.events).toEqual([{ type: "path-narrow", slot: NEAR, errno: ERRNO[errno] }]);
       // The main thread has found that the path is another.
       machine.refusal = 0;
       machine.writer.setPacketLimit(NEAR, 1200);

@@ -1,7 +1,7 @@
 /** Two tunnels in this process: socketpairs for devices, UDP on loopback. */
 
 import { describe, expect, test } from "bun:test";
-import { allocateStable, closeFd, createSocketPair, readFd, writeFd } from "bun-ffi-tun";
+import { allocateStable, closeFd, createSocketPair, ERRNO, readFd, writeFd } from "bun-ffi-tun";
 import { type Endpoint, hostPrefix, parseAddress } from "../../src/base/ip.ts";
 import { systemRandom } from "../../src/crypto/random.ts";
 import { generateX25519PrivateKey, x25519PublicKey } from "../../src/crypto/x25519.ts";
@@ -117,5 +117,23 @@ describe("an address inside the tunnel", () => {
     await eventually("the initiation", () => received.length > 0, 2000);
     expect(received).toEqual(["outside"]);
     for (const socket of [inside, mapped, outside]) socket.close();
+  });
+
+  test("a refusal is told by the tunnel, and one that the path explains is none", async () => {
+    let pathMtuBytes = 1500;
+    await using a = await startEnd("10.0.0.1", { way: "plain", pathMtuTo: () => pathMtuBytes });
+    await using b = await startEnd("10.0.0.2");
+    addPeer(a, b);
+    const { slot } = a.tunnel.snapshot().peers[0]!;
+    a.tunnel.handleEvent({ type: "path-narrow", slot, errno: ERRNO.EINVAL });
+    const off = { offload: "udp-gso", reason: "the kernel refused it: EINVAL", slot } as const;
+    expect(a.tunnel.offloadsOff).toEqual([off]);
+    pathMtuBytes = 1280;
+    a.tunnel.handleEvent({ type: "path-narrow", slot, errno: ERRNO.EINVAL });
+    expect(a.tunnel.offloadsOff).toEqual([]);
+    a.tunnel.handleEvent({ type: "offload-refused", offload: "udp-gso", errno: ERRNO.EIO, slot });
+    expect(a.tunnel.offloadsOff).toHaveLength(1);
+    a.tunnel.handleEvent({ type: "network-changed" });
+    expect(a.tunnel.offloadsOff).toEqual([]);
   });
 });
