@@ -2,7 +2,7 @@
  * The paths that are narrower than the device's packets, as the kernel finds and keeps them: from the link that
  * packets leave by, or from a router's "fragmentation needed" or "packet too big" (RFC 1191, RFC 8201), which it
  * forgets after ten minutes, to try again. What it knows is asked when a peer gets a session (every two minutes in
- * use) or another endpoint, and when the kernel refuses to cut messages to it.
+ * use), when the kernel refuses to cut messages to it, and of narrow paths when they change.
  */
 
 import type { Endpoint } from "../base/ip.ts";

@@ -294,7 +294,8 @@ export class Tunnel {
       case "set-endpoint":
         this.#offloads.forget(action.slot);
         plane.setEndpoint(action.slot, action.endpoint);
-        this.#measurePath(action.slot);
+        // A way that is newly narrow shows by itself; asking for each of thousands of peers would take long.
+        if (this.#pathMtus.isNarrow(action.slot)) this.#measurePath(action.slot);
         break;
       case "set-allowed-ip":
         plane.setAllowedIp(action.prefix, action.slot);
