@@ -111,13 +111,13 @@ class Scene {
   }
 }
 
-describe("a thousand nodes", () => {
+describe("hundreds of nodes", () => {
   test("in a full mesh: all hear within two seconds, with few calls each", () => {
-    const scene = new Scene(1000, () => true);
+    const scene = new Scene(400, () => true);
     scene.learn(0, "now");
     scene.run(2000);
-    expect(scene.heard).toBe(1000);
-    expect(scene.calls / 1000).toBeLessThan(20);
+    expect(scene.heard).toBe(400);
+    expect(scene.calls / 400).toBeLessThan(20);
   });
 
   test("that all heard from the registry: a few calls each, the rest at a slow pace, and then silence", () => {
