@@ -6,10 +6,11 @@
  */
 
 import { equalBytes } from "../base/bytes.ts";
+import { sha256 } from "../crypto/kdf.ts";
 import type { AppendResult, Chain } from "./chain.ts";
 import type { ChainState } from "./chain-state.ts";
 import { signerOnBoth } from "./removals.ts";
-import { decodeStatement, type Head, type Statement, statementHash, verifySignatures } from "./statement.ts";
+import { decodeStatement, type Head, type Statement, signedMessageOf, verifySignatures } from "./statement.ts";
 
 /** Further than this a branch is not followed where its authors are no signers of ours; one of honest authors is far shorter. */
 const MOST_FOREIGN_BYTES = 4 * 1024 * 1024;
@@ -35,11 +36,13 @@ export class Branch {
   static from(own: Chain, statements: readonly Uint8Array[]): Branch | undefined {
     const first = statements[0] && decodeStatement(statements[0]);
     if (!first || first.number === 0 || first.number > own.head.number) return undefined;
-    const { number, hash } = { number: first.number, hash: statementHash(own.tailnetId, first) };
+    const { number } = first;
+    const message = signedMessageOf(own.tailnetId, first);
+    const hash = sha256(message);
     if (!own.contains({ number: number - 1, hash: first.previousHash }) || own.contains({ number, hash }))
       return undefined;
     // Before the chain is copied: a stranger's statement costs one verification.
-    if (!verifySignatures(own.tailnetId, first)) return undefined;
+    if (!verifySignatures(own.tailnetId, first, message)) return undefined;
     const branch = new Branch(own, own.prefix(number - 1), number);
     for (const bytes of statements) if (branch.extend(bytes).outcome === "refused") break;
     return branch.#decoded.length > 0 ? branch : undefined;

@@ -10,7 +10,7 @@ import { equalBytes } from "../base/bytes.ts";
 import { Chain } from "./chain.ts";
 import type { Refusal } from "./chain-rules.ts";
 import type { TailnetId } from "./identity.ts";
-import { decodeStatement, type Statement } from "./statement.ts";
+import { decodeStatement, numberOfStatement, type Statement } from "./statement.ts";
 
 /** How far ahead of the head, and how many in all, early statements are kept. */
 const FURTHEST_AHEAD = 4096;
@@ -46,14 +46,11 @@ export class ChainReader {
    */
   offer(bytes: Uint8Array, onRefused?: (reason: Refusal) => void): Statement[] {
     if (this.#stoppedAt !== undefined) return [];
-    const number = decodeStatement(bytes)?.number;
-    if (number === undefined) {
-      onRefused?.("malformed");
-      return [];
-    }
-    if (number > this.#nextNumber) {
-      this.#keep(number, bytes);
-      onRefused?.("not-next");
+    const number = numberOfStatement(bytes);
+    if (number !== undefined && number > this.#nextNumber) {
+      const isStatement = decodeStatement(bytes) !== undefined;
+      if (isStatement) this.#keep(number, bytes);
+      onRefused?.(isStatement ? "not-next" : "malformed");
       return [];
     }
     const statement = this.#append(bytes, onRefused);

@@ -7,6 +7,7 @@
  */
 
 import { equalBytes } from "../base/bytes.ts";
+import { sha256 } from "../crypto/kdf.ts";
 import { applyStatement } from "./chain-effects.ts";
 import { type Refusal, refusalByRules } from "./chain-rules.ts";
 import { type ChainState, copyState, type MutableChainState, stateOfGenesis } from "./chain-state.ts";
@@ -16,8 +17,8 @@ import {
   type Head,
   type Statement,
   type StatementDraft,
+  signedMessageOf,
   signStatement,
-  statementHash,
   tailnetIdOfGenesis,
   verifySignatures,
 } from "./statement.ts";
@@ -50,9 +51,10 @@ export class Chain {
     const genesis = decodeStatement(bytes);
     if (genesis?.body.kind !== "genesis") return undefined;
     const tailnetId = tailnetIdOfGenesis(genesis);
-    if (!verifySignatures(tailnetId, genesis)) return undefined;
+    const message = signedMessageOf(tailnetId, genesis);
+    if (!verifySignatures(tailnetId, genesis, message)) return undefined;
     const state = stateOfGenesis(tailnetId, genesis.author, genesis.body.networkKeyHash);
-    return new Chain(state, [bytes.slice()], [statementHash(tailnetId, genesis)]);
+    return new Chain(state, [bytes.slice()], [sha256(message)]);
   }
 
   get tailnetId(): TailnetId {
@@ -104,23 +106,24 @@ export class Chain {
   append(bytes: Uint8Array, options: AppendOptions = {}): AppendResult {
     const statement = decodeStatement(bytes);
     if (!statement) return { outcome: "refused", reason: "malformed" };
-    const reason = this.#refusalOf(statement, options.signaturesVerified ?? false);
+    const message = signedMessageOf(this.tailnetId, statement);
+    const reason = this.#refusalOf(statement, options.signaturesVerified ? undefined : message);
     if (reason) return { outcome: "refused", reason };
-    const hash = statementHash(this.tailnetId, statement);
+    const hash = sha256(message);
     applyStatement(this.#state, statement, hash);
     this.#statements.push(bytes.slice());
     this.#hashes.push(hash);
     return { outcome: "accepted", statement };
   }
 
-  /** What speaks against a statement as the next one, cheapest judgement first. */
-  #refusalOf(statement: Statement, signaturesVerified: boolean): Refusal | undefined {
+  /** What speaks against a statement as the next one, cheapest judgement first; `message` is what has to be signed. */
+  #refusalOf(statement: Statement, message: Uint8Array | undefined): Refusal | undefined {
     const head = this.head;
     if (statement.number !== head.number + 1) return "not-next";
     if (!equalBytes(statement.previousHash, head.hash)) return "not-on-head";
     const reason = refusalByRules(this.#state, statement, this);
     if (reason && reason !== "unsupported") return reason;
-    if (!signaturesVerified && !verifySignatures(this.tailnetId, statement)) return "bad-signature";
+    if (message && !verifySignatures(this.tailnetId, statement, message)) return "bad-signature";
     return reason;
   }
 

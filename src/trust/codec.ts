@@ -17,6 +17,8 @@ import {
   maskPrefix,
 } from "../base/ip.ts";
 
+const LONGEST_PLACEHOLDER_BYTES = 64;
+
 /** Builds an encoding. A value out of range is a programmer's error and throws a RangeError. */
 export class ByteWriter {
   readonly #parts: Uint8Array[] = [];
@@ -140,9 +142,11 @@ export class ByteReader {
     return this.#integer(8);
   }
 
-  /** A copy of the next bytes. */
+  /** A copy of the next bytes; where they are not there, zeros in place of what is as short as a key. */
   fixed(lengthBytes: number): Uint8Array {
-    return this.#take(lengthBytes)?.slice() ?? new Uint8Array(this.#failed && lengthBytes <= 64 ? lengthBytes : 0);
+    const start = this.#advance(lengthBytes);
+    if (start !== undefined) return this.#bytes.slice(start, this.#offset);
+    return new Uint8Array(lengthBytes <= LONGEST_PLACEHOLDER_BYTES ? lengthBytes : 0);
   }
 
   bytes(maxLengthBytes: number): Uint8Array {
@@ -154,8 +158,8 @@ export class ByteReader {
   text(maxLengthBytes: number): string {
     const lengthBytes = this.u16();
     this.require(lengthBytes <= maxLengthBytes);
-    const bytes = this.#take(lengthBytes);
-    const text = bytes && decodeUtf8(bytes);
+    const start = this.#advance(lengthBytes);
+    const text = start === undefined ? undefined : decodeUtf8(this.#bytes.slice(start, this.#offset));
     // A leading byte order mark is dropped by the decoder: such text has no way back to its bytes.
     this.require(text !== undefined && utf8(text).length === lengthBytes);
     return text ?? "";
@@ -191,18 +195,22 @@ export class ByteReader {
   }
 
   #integer(lengthBytes: number): number {
+    const start = this.#advance(lengthBytes);
+    if (start === undefined) return 0;
     let value = 0;
-    for (const byte of this.#take(lengthBytes) ?? []) value = value * 256 + byte;
+    // No view on the bytes: small arrays move when one is made, which takes longer than to read them.
+    for (let i = start; i < this.#offset; i++) value = value * 256 + this.#bytes[i]!;
     this.require(Number.isSafeInteger(value));
     return this.#failed ? 0 : value;
   }
 
-  #take(lengthBytes: number): Uint8Array | undefined {
+  /** Goes over the next bytes and answers where they begin; `undefined` in a reader that fails, or fails by this. */
+  #advance(lengthBytes: number): number | undefined {
     this.require(this.#offset + lengthBytes <= this.#bytes.length);
     if (this.#failed) return undefined;
     const start = this.#offset;
     this.#offset += lengthBytes;
-    return this.#bytes.subarray(start, this.#offset);
+    return start;
   }
 }
 

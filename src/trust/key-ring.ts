@@ -12,6 +12,7 @@ import type { TailnetId } from "./identity.ts";
 import { openPreviousKey } from "./rotation.ts";
 import { epochOfSeal, type NetworkKey, type NetworkKeys, openSealWith, type SealedAs } from "./seal.ts";
 import { decodeStatement } from "./statement.ts";
+import { KIND_NUMBER } from "./statement-codec.ts";
 
 const MOST_KEYS_OF_AN_EPOCH = 8;
 
@@ -44,6 +45,7 @@ export class KeyRing {
 
   /** Takes the older key out of a rotation to a key that is held, verified or not; true if it is new. */
   learn(statement: Uint8Array): boolean {
+    if (statement[0] !== KIND_NUMBER.rotate) return false;
     const body = decodeStatement(statement)?.body;
     if (body?.kind !== "rotate") return false;
     const previous = (this.#keys.get(body.epoch) ?? []).map((key) => openPreviousKey(key, body, this.#tailnetId));

@@ -179,8 +179,13 @@ const CODEC_BY_NUMBER: ReadonlyMap<number, KindCodec<KnownBody>> = new Map(
   Object.values(CODECS).map((codec) => [codec.number, codec as KindCodec<KnownBody>]),
 );
 
+/** The first byte of a statement, by what it says. */
+export const KIND_NUMBER = Object.fromEntries(
+  Object.entries(CODECS).map(([kind, { number }]) => [kind, number]),
+) as Readonly<Record<Kind, number>>;
+
 export function kindNumberOf(body: StatementBody): number {
-  return body.kind === "unknown" ? body.kindNumber : CODECS[body.kind].number;
+  return body.kind === "unknown" ? body.kindNumber : KIND_NUMBER[body.kind];
 }
 
 /** The one encoding of the body, without its kind. Throws a RangeError for ids that are none. */

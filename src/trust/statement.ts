@@ -15,7 +15,7 @@
  * allow to say this; a join is signed by the joining machine as well.
  */
 
-import { concatBytes, isAllZero } from "../base/bytes.ts";
+import { isAllZero } from "../base/bytes.ts";
 import {
   ED25519_PUBLIC_KEY_LENGTH_BYTES,
   ED25519_SIGNATURE_LENGTH_BYTES,
@@ -109,6 +109,14 @@ function encodeStatement(signedPart: Uint8Array, tailnetId: TailnetId, signers: 
   return writer.finish();
 }
 
+/** The number that the bytes of a statement claim, without a look at the rest; `undefined` where they are too few. */
+export function numberOfStatement(bytes: Uint8Array): number | undefined {
+  const reader = new ByteReader(bytes);
+  reader.u8();
+  const number = reader.u32();
+  return reader.failed ? undefined : number;
+}
+
 /** The statement without a look at its signatures; `undefined` for bytes that `signStatement` would not write. */
 export function decodeStatement(bytes: Uint8Array): Statement | undefined {
   const reader = new ByteReader(bytes);
@@ -134,14 +142,23 @@ export function decodeStatement(bytes: Uint8Array): Statement | undefined {
   return { number, previousHash, timeMs, author, body, signatures, signedPart };
 }
 
-/** 32 bytes, over what is signed. For the genesis `tailnetId` is of no account. */
-export function statementHash(tailnetId: TailnetId, statement: Statement): Uint8Array {
-  return sha256(signedMessage(tailnetIdFor(tailnetId, statement), statement.signedPart));
+/** What of a statement is signed and hashed. For the genesis `tailnetId` is of no account. */
+export function signedMessageOf(tailnetId: TailnetId, statement: Statement): Uint8Array {
+  const isGenesis = statement.body.kind === "genesis";
+  return signedMessage(isGenesis ? NO_TAILNET : tailnetId, statement.signedPart);
 }
 
-/** True if the author signed it, and the machine that it admits agreed. */
-export function verifySignatures(tailnetId: TailnetId, statement: Statement): boolean {
-  const message = signedMessage(tailnetIdFor(tailnetId, statement), statement.signedPart);
+/** 32 bytes, over what is signed. */
+export function statementHash(tailnetId: TailnetId, statement: Statement): Uint8Array {
+  return sha256(signedMessageOf(tailnetId, statement));
+}
+
+/** True if the author signed it, and the machine that it admits agreed; `message` is `signedMessageOf` both. */
+export function verifySignatures(
+  tailnetId: TailnetId,
+  statement: Statement,
+  message = signedMessageOf(tailnetId, statement),
+): boolean {
   if (!ed25519Verify(statement.author, message, statement.signatures[0]!)) return false;
   if (statement.body.kind === "join")
     return ed25519Verify(statement.body.machineKey, message, statement.signatures[1]!);
@@ -153,15 +170,13 @@ export function tailnetIdOfGenesis(genesis: Statement): TailnetId {
   return statementHash(NO_TAILNET, genesis).slice(0, TAILNET_ID_LENGTH_BYTES);
 }
 
-function tailnetIdFor(tailnetId: TailnetId, statement: Statement): TailnetId {
-  return statement.body.kind === "genesis" ? NO_TAILNET : tailnetId;
-}
-
 function signedMessage(tailnetId: TailnetId, signedPart: Uint8Array): Uint8Array {
-  return concatBytes(
-    SIGNED_PREFIX,
-    signedPart.subarray(0, KIND_LENGTH_BYTES),
-    tailnetId,
-    signedPart.subarray(KIND_LENGTH_BYTES),
-  );
+  const { length } = SIGNED_PREFIX;
+  const message = new Uint8Array(length + tailnetId.length + signedPart.length);
+  message.set(SIGNED_PREFIX);
+  // Prefix, kind, tailnet id, and the rest: the kind of the signed part is written over by the tailnet id.
+  message.set(signedPart, length + tailnetId.length);
+  message.set(tailnetId, length + KIND_LENGTH_BYTES);
+  message[length] = signedPart[0]!;
+  return message;
 }
