@@ -4,18 +4,11 @@ import { equalBytes } from "../base/bytes.ts";
 import { MinitailError } from "../base/errors.ts";
 import type { ApprovalAnswer } from "../trust/approval.ts";
 import type { Chain } from "../trust/chain.ts";
+import { requireNewestKey, staleChain, unknownTailnet } from "./join-refusals.ts";
 import type { Tailnet } from "./tailnet.ts";
 import { refuseClockOff } from "./tailnet-clock.ts";
 import type { TailnetContext } from "./tailnet-context.ts";
-import {
-  becomeMember,
-  openFirstBox,
-  readerOf,
-  requireNewestKey,
-  selfIdOf,
-  staleChain,
-  unknownTailnet,
-} from "./tailnet-start.ts";
+import { becomeMember, openFirstBox, readerOf, selfIdOf } from "./tailnet-start.ts";
 import type { Membership } from "./tailnet-store.ts";
 
 /**

@@ -14,7 +14,7 @@ export function lockStatus(tailnet: Tailnet): LockStatus {
     tailnetId: tailnet.id,
     head: listedHead(chain.head),
     signers: [...state.signers.values()].map((signer) => listedSigner(tailnet, signer)),
-    fork: null,
+    forks: tailnet.openBranches.map(({ forkNumber, head }) => ({ forkNumber, head: listedHead(head) })),
   };
 }
 

@@ -7,7 +7,7 @@ import { equalBytes, parseBase64Url } from "../base/bytes.ts";
 import { MinitailError } from "../base/errors.ts";
 import type { IpPrefix } from "../base/ip.ts";
 import { Chain } from "../trust/chain.ts";
-import { type AdmittedJoinKey, type ChainState, isLiveJoinKey } from "../trust/chain-state.ts";
+import type { ChainState } from "../trust/chain-state.ts";
 import {
   EPOCH_HASH_LENGTH_BYTES,
   type EpochPlace,
@@ -23,10 +23,19 @@ import { signGenesis } from "../trust/statement.ts";
 import type { JoinBody } from "../trust/statement-body.ts";
 import { type AdmissionTerms, NO_TERMS } from "../trust/terms.ts";
 import { freeAddress, nameFor } from "./free-place.ts";
+import {
+  refuseRemoved,
+  refuseRetired,
+  refuseUnusable,
+  requireNewestKey,
+  staleChain,
+  unknownJoinKey,
+  unknownTailnet,
+} from "./join-refusals.ts";
 import { Tailnet } from "./tailnet.ts";
 import { appendToChain } from "./tailnet-append.ts";
 import { ChainList } from "./tailnet-chain-list.ts";
-import { formatSpan, judgedTimeMs, refuseClockOff } from "./tailnet-clock.ts";
+import { refuseClockOff } from "./tailnet-clock.ts";
 import type { TailnetContext } from "./tailnet-context.ts";
 import { Epochs } from "./tailnet-epochs.ts";
 import { tailnetKeys } from "./tailnet-keys.ts";
@@ -78,7 +87,7 @@ export async function createTailnet(context: TailnetContext, options: NewTailnet
   return tailnet;
 }
 
-/** Joins by a join key. Throws `join-key-unknown`, `join-key-used`, `join-key-expired`, `pool-exhausted` or `clock-off`. */
+/** Joins by a join key. Throws why that does not admit this machine (`join-refusals.ts`), `pool-exhausted` or `clock-off`. */
 export async function joinTailnet(context: TailnetContext, joinKey: JoinKey, name: string): Promise<Tailnet> {
   const { identity, clock } = context;
   const pairs = joinKeyPairs(joinKey.seed);
@@ -91,6 +100,7 @@ export async function joinTailnet(context: TailnetContext, joinKey: JoinKey, nam
     if (!chain.contains(joinKey.head)) throw staleChain();
     if (chain.state.members.has(selfId)) return undefined;
     refuseClockOff(chain.state, clock.nowMs());
+    refuseRemoved(chain.state, selfId);
     refuseUnusable(chain.state, chain.state.joinKeys.get(joinKeyIdOf(pairs.signing.publicKey)), clock.nowMs());
     requireNewestKey(epochs, chain.state);
     const body = joinBody(context, chain.state, name, NO_TERMS);
@@ -102,7 +112,10 @@ export async function joinTailnet(context: TailnetContext, joinKey: JoinKey, nam
   return becomeMember(context, { ...membership, epochs: epochs.secrets }, list.chain!);
 }
 
-/** Joins the tailnet of the shared secret, or makes it where the registry has none. */
+/**
+ * Joins the tailnet of the shared secret, or makes it where the registry has none. Throws `wrong-secret` for one that was
+ * retired, `pool-exhausted` or `clock-off`.
+ */
 export async function joinBySecret(
   context: TailnetContext,
   keys: SharedSecretKeys,
@@ -122,6 +135,7 @@ export async function joinBySecret(
   await appendToChain(list, context, (chain) => {
     if (chain?.state.members.has(selfId)) return undefined;
     if (chain) {
+      refuseRetired(chain.state, keys.signer.publicKey);
       refuseClockOff(chain.state, clock.nowMs());
       requireNewestKey(epochs, chain.state);
     }
@@ -204,48 +218,6 @@ export async function openFirstBox(
 
 function isAt(secret: EpochSecret, { networkKeyHash: hash }: EpochPlace): boolean {
   return equalBytes(networkKeyHash(secret.networkKey.key).subarray(0, EPOCH_HASH_LENGTH_BYTES), hash);
-}
-
-/** What is written with an older key the others cannot place. */
-export function requireNewestKey(epochs: Epochs, state: ChainState): void {
-  if (epochs.missing(state).length === 0) return;
-  throw new MinitailError("join-key-unknown", "the registry does not hold the network key that this machine needs", {
-    hint: "a member that runs puts it back; then try once more",
-  });
-}
-
-/** Throws where the join key admits nobody: by the chain, or by its own claim of how long it may be used. */
-function refuseUnusable(state: ChainState, key: AdmittedJoinKey | undefined, nowMs: number): void {
-  if (!key) throw unknownJoinKey();
-  if (!isLiveJoinKey(key)) {
-    throw new MinitailError("join-key-used", "the join key was used: it admits one machine", {
-      hint: "make another with minitail key create on a member, or a reusable one with --reusable",
-    });
-  }
-  const lateMs = judgedTimeMs(state.newestSignerTimeMs, nowMs) - key.expiresAtMs;
-  if (key.expiresAtMs !== 0 && lateMs >= 0) {
-    throw new MinitailError("join-key-expired", `the join key expired ${formatSpan(lateMs)} ago`, {
-      hint: "make another with minitail key create on a member, and check this machine's clock",
-    });
-  }
-}
-
-export function unknownTailnet(): MinitailError {
-  return new MinitailError("join-key-unknown", "the registry does not hold the tailnet of this join key", {
-    hint: "it was emptied, or is another one; a member that runs fills it again",
-  });
-}
-
-export function staleChain(): MinitailError {
-  return new MinitailError("chain-too-old", "the registry's chain is older than the join key", {
-    hint: "it was rolled back; a member that runs fills it again, then try once more",
-  });
-}
-
-function unknownJoinKey(): MinitailError {
-  return new MinitailError("join-key-unknown", "the tailnet does not know this join key", {
-    hint: "make another with minitail key create on a member",
-  });
 }
 
 /** Appends what this machine just signed. */

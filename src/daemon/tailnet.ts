@@ -144,6 +144,11 @@ export class Tailnet {
     return this.#list.forks!.branches;
   }
 
+  /** Those that no signer has settled yet. */
+  get openBranches(): readonly Branch[] {
+    return this.branches.filter((branch) => !isForsaken(branch, this.state));
+  }
+
   /** What is obeyed of them: with these machines nobody here speaks. */
   get removals(): Removals {
     return this.#list.forks!.removals;
@@ -206,10 +211,10 @@ export class Tailnet {
     return this.#lastSyncAtMs;
   }
 
-  /** Whether this machine knows a shared secret that has not been retired. */
-  get hasSecret(): boolean {
+  /** The signer that follows from the shared secret, where this machine knows it and it has not been retired. */
+  get secretSigner(): SigningKeyPair | undefined {
     const { secretSigner } = this.#membership;
-    return secretSigner !== undefined && signerOf(this.state, secretSigner.publicKey) !== undefined;
+    return secretSigner && signerOf(this.state, secretSigner.publicKey) ? secretSigner : undefined;
   }
 
   /** The keys with which this machine can sign, whether the chain takes them for a signer's or not. */
@@ -247,11 +252,11 @@ export class Tailnet {
         stoppedAt: this.#list.stoppedAt,
         identityUsedTwice: this.#book.foreignOwnNumber > 0,
         registryLostData: this.#list.wasReplaced || this.#hasRefilled,
-        secretBits: this.hasSecret ? this.#membership.secretBits : undefined,
+        secretBits: this.secretSigner ? this.#membership.secretBits : undefined,
         failure: this.#feed.failure,
         heldWrites: this.#held.count,
         head: this.chain.head,
-        forks: this.branches.filter((branch) => !isForsaken(branch, this.state)).map(({ head }) => head),
+        forks: this.openBranches.map(({ head }) => head),
       },
       this.context.clock.nowMs(),
     );

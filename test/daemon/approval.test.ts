@@ -11,7 +11,7 @@ import {
 } from "../../src/daemon/ask-approval.ts";
 import { addSigner } from "../../src/daemon/decide/add-signer.ts";
 import { approveMachine, findAskingMachine } from "../../src/daemon/decide/approve-machine.ts";
-import { StatementRun } from "../../src/daemon/statement-run.ts";
+import { removeNode } from "../../src/daemon/decide/remove-node.ts";
 import type { Tailnet } from "../../src/daemon/tailnet.ts";
 import type { TailnetContext } from "../../src/daemon/tailnet-context.ts";
 import {
@@ -97,13 +97,8 @@ function approve(tailnet: Tailnet, code: string, id: string, terms = NO_TERMS) {
   return approveMachine(tailnet, { code, id, terms, registries: REGISTRIES });
 }
 
-async function remove(tailnet: Tailnet, id: string): Promise<void> {
-  await tailnet.append((chain) => {
-    if (!chain!.state.members.has(id)) return undefined;
-    const run = new StatementRun(chain!);
-    run.sign({ kind: "revoke", machine: id }, Date.now(), tailnet.requireSigner());
-    return { statements: run.statements, boxesFor: [] };
-  });
+function remove(tailnet: Tailnet, id: string) {
+  return removeNode(tailnet, { node: id, withMachines: false });
 }
 
 describe("approval", () => {

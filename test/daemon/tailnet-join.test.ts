@@ -2,9 +2,11 @@ import { describe, expect, test } from "bun:test";
 import { formatBase64Url } from "../../src/base/bytes.ts";
 import { formatAddress } from "../../src/base/ip.ts";
 import { createJoinKey } from "../../src/daemon/decide/create-join-key.ts";
+import { removeNode } from "../../src/daemon/decide/remove-node.ts";
+import { revokeKey } from "../../src/daemon/decide/revoke-key.ts";
 import { createTailnet, joinTailnet, openTailnet } from "../../src/daemon/tailnet-start.ts";
 import { openEpochBox } from "../../src/trust/epoch.ts";
-import { type JoinKey, joinKeyPairs } from "../../src/trust/join-key.ts";
+import { type JoinKey, joinKeyIdOf, joinKeyPairs } from "../../src/trust/join-key.ts";
 import { NO_TERMS } from "../../src/trust/terms.ts";
 import { MemoryDatabase, MemoryRegistry } from "./memory-registry.ts";
 import {
@@ -73,6 +75,21 @@ describe("joining", () => {
     for (let i = 0; i < 3; i++) expect(await outcome(joinTailnet(newcomer(database), often, "c"))).toBe("done");
   });
 
+  test("a key that was cancelled, and one that waits for a machine that was removed", async () => {
+    const { first, database } = await makeNetwork();
+    const cancelled = await makeJoinKey(first.tailnet, { reusable: true });
+    await revokeKey(first.tailnet, joinKeyIdOf(joinKeyPairs(cancelled.seed).signing.publicKey));
+    expect(await outcome(joinTailnet(newcomer(database), cancelled, "x"))).toBe("join-key-cancelled");
+    const store = new MemoryStore();
+    const context = () => contextOver(new MemoryRegistry(database), store);
+    const joined = await joinTailnet(context(), await makeJoinKey(first.tailnet), "x");
+    await first.tailnet.sync();
+    await removeNode(first.tailnet, { node: joined.selfId, withMachines: false });
+    const coming = joinTailnet(context(), await makeJoinKey(first.tailnet), "x");
+    expect(await outcome(coming)).toBe("machine-removed");
+    await coming.catch(({ hint }) => expect(hint).toContain("minitail node approve"));
+  });
+
   test("a key is refused after its own time, by its own claim", async () => {
     const { first, database } = await makeNetwork();
     const hour = await makeJoinKey(first.tailnet);
@@ -109,7 +126,7 @@ describe("joining", () => {
     const { first, database } = await makeNetwork();
     const key = await makeJoinKey(first.tailnet);
     database.list(":chain").pop();
-    expect(await outcome(joinTailnet(newcomer(database), key, "x"))).toBe("join-key-unknown");
+    expect(await outcome(joinTailnet(newcomer(database), key, "x"))).toBe("chain-too-old");
   });
 
   test("a box with another network key and another chain is refused", async () => {

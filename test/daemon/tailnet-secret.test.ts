@@ -1,6 +1,11 @@
 import { describe, expect, test } from "bun:test";
+import { removeNode } from "../../src/daemon/decide/remove-node.ts";
+import { retireSecret } from "../../src/daemon/decide/retire-secret.ts";
+import { lockStatus } from "../../src/daemon/lock-status.ts";
 import { joinBySecret, joinTailnet, openTailnet } from "../../src/daemon/tailnet-start.ts";
-import { deriveSharedSecretKeys } from "../../src/trust/secret.ts";
+import { epochRecipientTag } from "../../src/trust/epoch.ts";
+import { openSeal } from "../../src/trust/seal.ts";
+import { deriveSharedSecretKeys, secretSealKey } from "../../src/trust/secret.ts";
 import { MemoryDatabase, MemoryRegistry } from "./memory-registry.ts";
 import {
   addressOf,
@@ -88,5 +93,69 @@ describe("shared secret", () => {
     expect(await outcome(joinBySecret(late, keys, options("late")))).toBe("clock-off");
     expect(await outcome(start(database, "two"))).toBe("done");
     expect(await outcome(start(database, "three"))).toBe("pool-exhausted");
+  });
+
+  test("retired: members stay, who knew it decides nothing, it admits nobody and opens nothing that comes after", async () => {
+    const database = new MemoryDatabase();
+    const one = await start(database, "one");
+    const two = await start(database, "two");
+    const three = await joinTailnet(contextOver(new MemoryRegistry(database)), await makeJoinKey(two), "three");
+    await one.sync();
+    expect(await outcome(retireSecret(three))).toBe("not-signer");
+    expect(await retireSecret(one)).toEqual({ signer: "one" });
+    await Promise.all([two.sync(), three.sync()]);
+    for (const tailnet of [one, two, three]) {
+      expect([...tailnet.state.members.values()].map(({ name }) => name)).toEqual(["one", "two", "three"]);
+      expect(tailnet.epoch).toBe(1);
+      expect(lockStatus(tailnet).signers.map(({ kind, name }) => [kind, name])).toEqual([["machine", "one"]]);
+    }
+    expect(await outcome(makeJoinKey(two))).toBe("not-signer");
+    expect(await outcome(retireSecret(two))).toBe("usage");
+    expect(await outcome(start(database, "four"))).toBe("wrong-secret");
+    expect(one.epochSecret.registryToken).not.toBe(keys.registryToken);
+    // Neither a box nor the old key opens what was written since.
+    const { tailnetId, head } = one.chain;
+    const place = { epoch: 1, networkKeyHash: one.state.networkKeyHashes[1]! };
+    const boxes = database.hash(":epoch:1");
+    expect(boxes.has(epochRecipientTag(tailnetId, place, secretSealKey(keys.signer).publicKey))).toBe(false);
+    expect(boxes.size).toBe(3);
+    const joined = await joinTailnet(contextOver(new MemoryRegistry(database)), await makeJoinKey(one), "four");
+    expect(joined.state.members.size).toBe(4);
+    const since = database.list(":chain").slice(-2);
+    const oldKeys = new Map([[0, keys.networkKey]]);
+    for (const entry of since) {
+      const sealed = Uint8Array.fromBase64(entry, { alphabet: "base64url" });
+      expect(openSeal(sealed, { kind: "statement", tailnetId }, oldKeys)).toBeUndefined();
+      expect(
+        openSeal(sealed, { kind: "statement", tailnetId }, new Map([[1, one.epochSecret.networkKey]])),
+      ).toBeDefined();
+    }
+    expect(one.chain.head.number).toBe(head.number + 1);
+  });
+
+  test("two that retire it at once: one decides, and the other hears of it", async () => {
+    const database = new MemoryDatabase();
+    const [one, two] = [await start(database, "one"), await start(database, "two")];
+    await one.sync();
+    const codes = await Promise.all([one, two].map((tailnet) => outcome(retireSecret(tailnet))));
+    expect(codes.toSorted()).toEqual(["done", "usage"]);
+    await Promise.all([one, two].map((tailnet) => tailnet.sync()));
+    expect(lockStatus(one).signers).toHaveLength(1);
+    expect(one.epoch).toBe(1);
+    expect(two.epochSecret).toEqual(one.epochSecret);
+  });
+
+  test("a machine that was removed comes back by it, and by no join key", async () => {
+    const database = new MemoryDatabase();
+    const one = await start(database, "one");
+    const store = new MemoryStore();
+    const context = () => contextOver(new MemoryRegistry(database), store);
+    const two = await joinBySecret(context(), keys, options("two"));
+    await one.sync();
+    await removeNode(one, { node: "two", withMachines: false });
+    store.blobs.delete("chain");
+    expect(await outcome(joinTailnet(context(), await makeJoinKey(one), "two"))).toBe("machine-removed");
+    const again = await joinBySecret(context(), keys, options("two"));
+    expect([again.selfId, again.self!.name]).toEqual([two.selfId, "two"]);
   });
 });

@@ -20,13 +20,14 @@ export default declareCommand({
       output.json(status);
       return EXIT_DONE;
     }
-    const { tailnetId, head, signers, fork } = status;
+    const { tailnetId, head, signers, forks } = status;
     const facts = [
       ["tailnet", tailnetId],
       ["head", formatHead(head)],
-      ...(fork
-        ? [["fork", `here ${formatHead(fork.here)}, elsewhere ${formatHead(fork.other)}; minitail lock settle`]]
-        : []),
+      ...forks.map((fork) => [
+        "fork",
+        `others stand at ${formatHead(fork.head)} since ${fork.forkNumber}; minitail lock settle`,
+      ]),
     ];
     for (const line of formatTable(facts)) output.line(line);
     output.line("");

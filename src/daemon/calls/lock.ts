@@ -1,7 +1,7 @@
 /** `minitail lock`: who may decide who belongs, and what was decided. */
 
 import type { ApiCall } from "./call.ts";
-import { readFlag, readNothing, readText } from "./fields.ts";
+import { fieldsOf, readFlag, readNothing, readText } from "./fields.ts";
 
 /** `machine`: a member. `shared-secret`: whoever knows it. `key`: a key that no member has. */
 export type SignerKind = "machine" | "shared-secret" | "key";
@@ -30,8 +30,8 @@ export interface LockStatus {
   readonly tailnetId: string;
   readonly head: ListedHead;
   readonly signers: readonly ListedSigner[];
-  /** Another branch of the chain that verifies as well; null where there is none. */
-  readonly fork: { readonly here: ListedHead; readonly other: ListedHead } | null;
+  /** Other branches of the chain, which verify as well and which no signer has settled yet. */
+  readonly forks: readonly { readonly forkNumber: number; readonly head: ListedHead }[];
 }
 
 /** A statement in words. The time is its author's claim. */
@@ -79,4 +79,17 @@ export const lockRemoveCall: ApiCall<{ readonly name: string; readonly withMachi
   method: "POST",
   path: "/v1/lock/remove",
   readRequest: (value) => ({ name: readText(value, "name"), withMachines: readFlag(value, "withMachines") }),
+};
+
+export interface SettledFork {
+  /** Of the branch that holds. */
+  readonly head: ListedHead;
+  /** How many branches were given up. */
+  readonly forsaken: number;
+}
+
+export const lockSettleCall: ApiCall<{ readonly hash?: string }, SettledFork> = {
+  method: "POST",
+  path: "/v1/lock/settle",
+  readRequest: (value) => (fieldsOf(value)["hash"] === undefined ? {} : { hash: readText(value, "hash") }),
 };

@@ -4,10 +4,12 @@ import { equalBytes, formatHex } from "../../base/bytes.ts";
 import { MinitailError } from "../../base/errors.ts";
 import { type ChainState, type Member, type Signer, signerOf } from "../../trust/chain-state.ts";
 import { nodeIdOf } from "../../trust/identity.ts";
+import type { RemoveSignerBody, RevokeBody } from "../../trust/statement-body.ts";
 import type { RemovedSigner } from "../calls/lock.ts";
-import { StatementRun } from "../statement-run.ts";
 import type { Tailnet } from "../tailnet.ts";
+import { Draft } from "./draft.ts";
 import { findMember } from "./find-member.ts";
+import { withRotation } from "./rotate.ts";
 
 /** As many characters of a key as name it. */
 const FEWEST_KEY_CHARACTERS = 8;
@@ -25,16 +27,16 @@ export async function removeSigner(tailnet: Tailnet, text: string, withMachines:
   await tailnet.append((chain) => {
     const { state } = chain!;
     const machines = machinesIn(state);
-    const isSigner = signerOf(state, publicKey) !== undefined;
-    if (!isSigner && machines.length === 0) return undefined;
+    if (machines.length === 0 && !signerOf(state, publicKey)) return undefined;
     const author = tailnet.requireSigner("all");
-    const nowMs = tailnet.context.clock.nowMs();
-    const run = new StatementRun(chain!);
-    for (const { id } of machines) run.sign({ kind: "revoke", machine: id }, nowMs, author);
-    // Last: a signer may remove itself.
-    if (isSigner) run.sign({ kind: "remove-signer", publicKey }, nowMs, author);
-    return { statements: run.statements, boxesFor: [] };
-  }, "alone");
+    const draft = new Draft(chain!);
+    const say = (body: RevokeBody | RemoveSignerBody) => draft.say(body, tailnet.context.clock.nowMs(), author);
+    for (const { id } of machines) say({ kind: "revoke", machine: id });
+    // Last: a signer may remove itself, and then another rotates.
+    if (signerOf(state, publicKey)) say({ kind: "remove-signer", publicKey });
+    const isAuthorStill = !equalBytes(author.publicKey, publicKey);
+    return isAuthorStill ? withRotation(tailnet, draft, author) : { statements: draft.statements, boxesFor: [] };
+  });
   return { name, removedMachines: removedMachines.map((member) => member.name) };
 }
 
