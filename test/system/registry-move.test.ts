@@ -1,6 +1,7 @@
 /** The registry of a running mesh moves, is backed up, and is counted, by the built executable. Needs root. */
 
 import { expect, test } from "bun:test";
+import type { RegistryBackup } from "../../src/daemon/calls/registry-backup.ts";
 import type { RegistryStatus } from "../../src/daemon/calls/registry-status.ts";
 import { eventually, Lab } from "../lab/index.ts";
 import { hostsOnSwitch, type MeshNode, MINITAIL } from "./mesh-node.ts";
@@ -91,7 +92,7 @@ test(
     await b!.up("--join", await a!.createKey());
     await a!.expectPing("10.11.12.2");
     const file = "/var/lib/backup.sqlite";
-    const backup = JSON.parse(await a!.output("registry", "backup", file, "--json")) as { sizeBytes: number };
+    const backup = JSON.parse(await a!.output("registry", "backup", file, "--json")) as RegistryBackup;
     expect(backup).toEqual({ file, sizeBytes: expect.any(Number) });
     expect(await a!.host.output(["stat", "-c", "%a %s", file])).toBe(`600 ${backup.sizeBytes}\n`);
     await a!.output("registry", "backup", file);
