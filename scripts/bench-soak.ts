@@ -99,20 +99,30 @@ function formatSlice({ gbits, seconds, retransmissions, anonymousMiB }: Slice): 
   return `${seconds.toFixed(0)} s: ${rate}, ${retransmissions} sent again, ${anonymousMiB.toFixed(1)} MiB anonymous`;
 }
 
-/** Packets that nobody took: of the tunnel's device, and of UDP sockets whose buffer was full or whose checksum was wrong. */
+/**
+ * Packets that nobody took: of the tunnel's device, and of UDP sockets whose buffer was full or whose checksum was wrong.
+ * And segments of TCP that arrived twice (RFC 2883): what was sent again though nothing was lost, because a processor
+ * that was busy elsewhere made the acknowledgement late.
+ */
 async function kernelDrops(host: TwoHosts["left"]["lab"]): Promise<string> {
   const report = await host.output(["ip", "-json", "-statistics", "link", "show", "dev", INTERFACE_NAME]);
   const { rx, tx } = JSON.parse(report)[0].stats64 as Record<"rx" | "tx", { dropped: number; errors: number }>;
-  const udp = new Map(
-    ["InErrors", "RcvbufErrors", "SndbufErrors", "InCsumErrors"].map((name) => [name, 0] as [string, number]),
-  );
-  const [names = [], values = []] = (await host.output(["cat", "/proc/net/snmp"]))
-    .split("\n")
-    .filter((line) => line.startsWith("Udp:"))
-    .map((line) => line.split(" "));
-  for (const [place, name] of names.entries()) if (udp.has(name)) udp.set(name, Number(values[place]));
+  const counters = parseCounters(await host.output(["cat", "/proc/net/snmp", "/proc/net/netstat"]));
+  const names = ["Udp InErrors", "Udp RcvbufErrors", "Udp InCsumErrors", "Tcp RetransSegs", "TcpExt TCPDSACKRecv"];
   const device = `device dropped ${tx.dropped} out, ${rx.dropped} in, errors ${tx.errors} out, ${rx.errors} in`;
-  return `${device}; UDP ${[...udp].map(([name, count]) => `${name} ${count}`).join(", ")}`;
+  return [device, ...names.map((name) => `${name} ${counters.get(name) ?? 0}`)].join("; ");
+}
+
+/** Of /proc/net/snmp and netstat: two lines a protocol, one of names and one of values. */
+function parseCounters(text: string): ReadonlyMap<string, number> {
+  const lines = text.split("\n").map((line) => line.split(/:? /));
+  const counters = new Map<string, number>();
+  for (const [i, [protocol, ...values]] of lines.entries()) {
+    if (i % 2 === 0) continue;
+    for (const [place, value] of values.entries())
+      counters.set(`${protocol} ${lines[i - 1]![place + 1]}`, Number(value));
+  }
+  return counters;
 }
 
 function countDescriptors(pids: readonly number[]): string {
