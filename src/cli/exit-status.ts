@@ -24,6 +24,7 @@ export function exitStatus(error: unknown): number {
       return EXIT_NOT_RUNNING;
     case "not-permitted":
     case "not-signer":
+    case "machine-removed":
       return EXIT_NOT_PERMITTED;
     default:
       return EXIT_FAILED;

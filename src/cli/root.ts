@@ -13,12 +13,17 @@ interface CommandGroup {
 const key: Load = async () =>
   declareCommandGroup("key", "join keys", {
     create: async () => (await import("./commands/key-create.ts")).default,
+    list: async () => (await import("./commands/key-list.ts")).default,
+    revoke: async () => (await import("./commands/key-revoke.ts")).default,
   });
 
 const node: Load = async () =>
   declareCommandGroup("node", "the machines of the network", {
     list: async () => (await import("./commands/node-list.ts")).default,
     approve: async () => (await import("./commands/node-approve.ts")).default,
+    remove: async () => (await import("./commands/node-remove.ts")).default,
+    expire: async () => (await import("./commands/node-expire.ts")).default,
+    renew: async () => (await import("./commands/node-renew.ts")).default,
     rename: async () => (await import("./commands/node-rename.ts")).default,
     "free-name": async () => (await import("./commands/node-free-name.ts")).default,
     "rotate-key": async () => (await import("./commands/node-rotate-key.ts")).default,
@@ -30,11 +35,13 @@ const lock: Load = async () =>
     log: async () => (await import("./commands/lock-log.ts")).default,
     add: async () => (await import("./commands/lock-add.ts")).default,
     remove: async () => (await import("./commands/lock-remove.ts")).default,
+    settle: async () => (await import("./commands/lock-settle.ts")).default,
   });
 
 const secret: Load = async () =>
   declareCommandGroup("secret", "the shared secret", {
     create: async () => (await import("./commands/secret-create.ts")).default,
+    retire: async () => (await import("./commands/secret-retire.ts")).default,
   });
 
 const registry: Load = async () =>
@@ -51,6 +58,7 @@ export const commandGroups: readonly CommandGroup[] = [
     commands: {
       up: async () => (await import("./commands/up.ts")).default,
       down: async () => (await import("./commands/down.ts")).default,
+      logout: async () => (await import("./commands/logout.ts")).default,
       wireguard: async () => (await import("./commands/wireguard.ts")).default,
     },
   },

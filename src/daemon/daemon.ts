@@ -13,9 +13,12 @@ import { tailnetIpv6Prefix } from "../trust/identity.ts";
 import { uapiSocketPath } from "../uapi/socket-file.ts";
 import type { DaemonState, HealthItem, Status } from "./api.ts";
 import type { ShownApproval } from "./approval-intent.ts";
+import { leave } from "./decide/leave.ts";
 import { EchoClient } from "./echo.ts";
+import { forgetMembership } from "./forget-membership.ts";
 import { serveLocalApi } from "./local-api-server.ts";
 import { establishMembership, type Membership } from "./membership.ts";
+import { COME_BACK_HINT, describeRemoval, membershipHealth } from "./membership-health.ts";
 import { Mesh } from "./mesh.ts";
 import type { UpOptions } from "./options.ts";
 import { PeerApi } from "./peer-api/peer-api.ts";
@@ -31,6 +34,9 @@ import { serveWgSocket } from "./wg-socket.ts";
 
 /** Addresses and links often change several at a time. */
 const NETWORK_SETTLES_MS = 250;
+
+/** How long an ephemeral machine that stops waits for the registry. */
+const LEAVING_LIMIT_MS = 2000;
 
 /** How long `up` waits for its record to be written. */
 const PUBLISHING_LIMIT_MS = 1000;
@@ -64,6 +70,9 @@ export class Daemon {
   #approval: ShownApproval | undefined;
   #node: RunningNode | undefined;
   #settling: Timer | undefined;
+  #isRemoved = false;
+  /** Whether who this machine was is forgotten at the end. */
+  #forgets = false;
 
   private constructor(input: DaemonOptions) {
     this.#input = input;
@@ -106,6 +115,9 @@ export class Daemon {
     requireNetworkAdministration();
     const state = StateDirectory.open(options.stateDirectory);
     this.#cleanUps.push(() => state.close());
+    this.#cleanUps.push(() => {
+      if (this.#forgets) forgetMembership(state);
+    });
     const journal = this.#openJournal(state);
     const settings = settleSettings(state, options);
     const { interfaceName } = settings;
@@ -204,7 +216,11 @@ export class Daemon {
     this.#cleanUps.push(
       tailnet.onChange(() => {
         const changed = tailnet.netmap(suffix);
-        if (!changed) return;
+        if (!changed) {
+          this.#handleRemoved(node);
+          return;
+        }
+        this.#isRemoved = false;
         mesh.setNetmap(changed);
         membership.registryHome.learnFrom(changed.peers);
       }),
@@ -216,6 +232,8 @@ export class Daemon {
     tailnet.start();
     node.nodeKeyRotation.start();
     this.#cleanUps.push(() => node.nodeKeyRotation.stop());
+    node.steward.start();
+    this.#cleanUps.push(() => node.steward.stop());
   }
 
   /** `wg show` on this interface. Where the socket can't be had, the node runs all the same. */
@@ -256,6 +274,14 @@ export class Daemon {
     }
   }
 
+  /** It learnt that it belongs no more. It stays up: who serves the registry serves it on, and a signer may take it back. */
+  #handleRemoved({ parts }: RunningNode): void {
+    parts.mesh.cutOff();
+    if (this.#isRemoved) return;
+    this.#isRemoved = true;
+    this.#log.warn(`${describeRemoval(parts.membership.tailnet)}; ${COME_BACK_HINT}`);
+  }
+
   #handleNetworkChange(): void {
     const node = this.#node;
     if (!node || this.#state !== "running") return;
@@ -275,6 +301,7 @@ export class Daemon {
 
   /** Takes back all that was begun, and goes on where one thing can't be. */
   async stop(): Promise<void> {
+    await this.#leaveIfEphemeral();
     this.#state = "stopped";
     clearTimeout(this.#settling);
     for (const cleanUp of this.#cleanUps.splice(0).reverse()) {
@@ -286,10 +313,47 @@ export class Daemon {
     }
   }
 
+  /** An ephemeral machine that stops is gone at once; where nobody can be told now, a signer notices. */
+  async #leaveIfEphemeral(): Promise<void> {
+    const tailnet = this.#node?.parts.membership.tailnet;
+    if (this.#forgets || !tailnet?.self?.terms.ephemeral) return;
+    this.#forgets = true;
+    const leaving = leave(tailnet, { force: true }).catch((error: unknown) => {
+      this.#log.warn(`the others could not be told that this machine leaves: ${errorMessage(error)}`);
+    });
+    await Promise.race([leaving, Bun.sleep(LEAVING_LIMIT_MS)]);
+  }
+
   status(): Status {
     const { membership, peerApi } = this.#node?.parts ?? {};
-    const health = [...this.#health, ...(membership?.tailnet.health() ?? []), ...(peerApi?.health() ?? [])];
-    return makeStatus(this.#state, this.#node, this.#approval, health);
+    const health = [
+      ...(membership ? membershipHealth(membership.tailnet) : []),
+      ...this.#health,
+      ...(membership?.tailnet.health() ?? []),
+      ...(peerApi?.health() ?? []),
+    ];
+    return makeStatus(this.#stateNow(), this.#node, this.#approval, health);
+  }
+
+  /** A node that runs carries nothing once it was removed, or its membership has ended. */
+  #stateNow(): DaemonState {
+    if (this.#state !== "running") return this.#state;
+    if (this.#isRemoved) return "needs-approval";
+    return this.#node?.netmap.self.expired ? "expired" : "running";
+  }
+
+  /** Leaves the tailnet, and ends as `down` does: who this machine was is forgotten. Throws what `leave` throws. */
+  async logout(force: boolean): Promise<void> {
+    try {
+      await this.running().leave(force);
+    } catch (error) {
+      if (!force || !isMinitailError(error, "registry-unreachable")) throw error;
+      this.#log.warn(
+        "the others could not be told that this machine leaves: remove it there with minitail node remove",
+      );
+    }
+    this.#forgets = true;
+    this.down();
   }
 
   down(): void {

@@ -13,7 +13,7 @@ import { withRetry } from "../registry/backoff.ts";
 import type { Registry } from "../registry/registry.ts";
 import { pinOfTlsSeed } from "../registry/tls-identity.ts";
 import { parseRegistryUrl } from "../registry/url.ts";
-import type { TailnetId } from "../trust/identity.ts";
+import { nodeIdOf, type TailnetId } from "../trust/identity.ts";
 import { type JoinKey, parseJoinKey } from "../trust/join-key.ts";
 import { deriveSharedSecretKeys, estimateSecretBits, type SharedSecretKeys } from "../trust/secret.ts";
 import { type ApprovalInput, approvedAddresses, forgetApproval, obtainApproval } from "./approval-intent.ts";
@@ -40,7 +40,7 @@ import type { Tailnet } from "./tailnet.ts";
 import type { TailnetContext } from "./tailnet-context.ts";
 import { tailnetKeys } from "./tailnet-keys.ts";
 import { createTailnet, joinBySecret, joinTailnet, openTailnet, tailnetIdOfSecret } from "./tailnet-start.ts";
-import { loadMembership, loadOrCreateIdentity } from "./tailnet-store.ts";
+import { loadChain, loadMembership, loadOrCreateIdentity } from "./tailnet-store.ts";
 
 /** Who waits longer is told for what. */
 const SAID_AFTER_MS = 1000;
@@ -129,6 +129,7 @@ async function reopen(input: MembershipOptions): Promise<Membership> {
     home = RegistryHome.reopen(state, embedded);
     const tailnet = openTailnet(contextOf(input, home));
     if (!tailnet) {
+      refuseFormerMember(input);
       throw new MinitailError("state-damaged", `the state in ${state.path} is of a machine that is no member`, {
         hint: "put that folder back from a backup, or remove it and join again",
       });
@@ -140,6 +141,18 @@ async function reopen(input: MembershipOptions): Promise<Membership> {
     await embedded?.stop();
     throw error;
   }
+}
+
+/** Throws `machine-removed` where the chain on disk says that this machine belongs no more. */
+function refuseFormerMember({ state }: MembershipOptions): void {
+  const store = storeOf(state);
+  const { publicKey } = loadOrCreateIdentity(store, systemRandom).machineKey;
+  const former = loadChain(store)?.state.formerMembers.get(nodeIdOf(publicKey));
+  if (!former) return;
+  const end = former.how === "left" ? "has left the tailnet" : "was removed from the tailnet";
+  throw new MinitailError("machine-removed", `this machine ${end} at ${new Date(former.atMs).toISOString()}`, {
+    hint: "minitail logout --force forgets that it was a member; then it joins again with a new key",
+  });
 }
 
 /** Made anew, they would make this machine another one. */

@@ -59,6 +59,11 @@ export class Mesh {
     for (const node of diff.added) this.#tryAgain(node);
   }
 
+  /** This machine belongs no more: it has no tunnels. */
+  cutOff(): void {
+    if (this.#netmap) this.setNetmap({ ...this.#netmap, peers: [] });
+  }
+
   /** See `ChooseEndpoints` of the tunnel. */
   readonly chooseEndpoints = (slot: number, current: Endpoint | undefined, nowMs: number): readonly Endpoint[] => {
     const node = this.nodeAt(slot);

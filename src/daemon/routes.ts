@@ -2,7 +2,9 @@
 
 import { createJoinKeyCall } from "./calls/create-join-key.ts";
 import { downCall } from "./calls/down.ts";
-import { lockAddCall, lockLogCall, lockRemoveCall, lockStatusCall } from "./calls/lock.ts";
+import { keyListCall } from "./calls/key-list.ts";
+import { lockAddCall, lockLogCall, lockRemoveCall, lockSettleCall, lockStatusCall } from "./calls/lock.ts";
+import { logoutCall } from "./calls/logout.ts";
 import { metricsCall } from "./calls/metrics.ts";
 import { approveCall, askingMachineCall } from "./calls/node-approve.ts";
 import { freeNameCall } from "./calls/node-free-name.ts";
@@ -12,7 +14,11 @@ import { pingCall } from "./calls/ping.ts";
 import { backUpRegistryCall } from "./calls/registry-backup.ts";
 import { moveRegistryCall } from "./calls/registry-move.ts";
 import { registryStatusCall } from "./calls/registry-status.ts";
+import { removeNodeCall } from "./calls/remove-node.ts";
+import { revokeKeyCall } from "./calls/revoke-key.ts";
 import { rotateNodeKeyCall } from "./calls/rotate-node-key.ts";
+import { retireSecretCall } from "./calls/secret-retire.ts";
+import { setExpiryCall } from "./calls/set-expiry.ts";
 import { statusCall } from "./calls/status.ts";
 import { chainLog } from "./chain-log.ts";
 import type { Daemon } from "./daemon.ts";
@@ -22,6 +28,10 @@ import { freeName } from "./decide/free-name.ts";
 import { moveRegistry } from "./decide/move-registry.ts";
 import { removeSigner } from "./decide/remove-signer.ts";
 import { renameNode } from "./decide/rename-node.ts";
+import { retireSecret } from "./decide/retire-secret.ts";
+import { revokeKey } from "./decide/revoke-key.ts";
+import { settleFork } from "./decide/settle-fork.ts";
+import { keyList, listedKey } from "./key-list.ts";
 import { type Route, route } from "./local-api-server.ts";
 import { lockStatus } from "./lock-status.ts";
 import { makeMetrics } from "./metrics.ts";
@@ -47,6 +57,14 @@ export function routesOf(daemon: Daemon): readonly Route[] {
     route(metricsCall, () => ({ metrics: makeMetrics(daemon.running(), daemon.status().health) })),
     route(createJoinKeyCall, (request) => daemon.running().createKey(request)),
     route(rotateNodeKeyCall, () => daemon.running().rotateNodeKey()),
+    route(keyListCall, () => keyList(tailnet())),
+    route(revokeKeyCall, async ({ id }) => listedKey(tailnet(), await revokeKey(tailnet(), id))),
+    route(removeNodeCall, (request) => daemon.running().removeNode(request)),
+    route(setExpiryCall, (request) => daemon.running().setExpiry(request)),
+    route(logoutCall, async ({ force }) => {
+      await daemon.logout(force);
+      return {};
+    }),
     route(nodeListCall, () => nodeList(tailnet())),
     route(askingMachineCall, (request) => findAskingMachine(tailnet(), request.code)),
     route(approveCall, (request) => daemon.running().approve(request)),
@@ -55,6 +73,8 @@ export function routesOf(daemon: Daemon): readonly Route[] {
     route(lockStatusCall, () => lockStatus(tailnet())),
     route(lockLogCall, () => ({ statements: chainLog(tailnet().chain) })),
     route(lockAddCall, ({ name, onlyAdmits }) => addSigner(tailnet(), name, onlyAdmits ? "admit" : "all")),
+    route(retireSecretCall, () => retireSecret(tailnet())),
+    route(lockSettleCall, ({ hash }) => settleFork(tailnet(), hash)),
     route(lockRemoveCall, ({ name, withMachines }) => removeSigner(tailnet(), name, withMachines)),
   ];
 }

@@ -15,10 +15,16 @@ import type { CreatedKey, CreateKeyRequest } from "./calls/create-join-key.ts";
 import type { ApprovedNode, ApproveRequest } from "./calls/node-approve.ts";
 import type { PingReply, PingRequest } from "./calls/ping.ts";
 import type { RegistryStatus } from "./calls/registry-status.ts";
+import type { RemoveNodeReply, RemoveNodeRequest } from "./calls/remove-node.ts";
 import type { RotatedNodeKey } from "./calls/rotate-node-key.ts";
+import type { SetExpiryReply, SetExpiryRequest } from "./calls/set-expiry.ts";
 import { approveMachine } from "./decide/approve-machine.ts";
 import { createJoinKey } from "./decide/create-join-key.ts";
+import { leave } from "./decide/leave.ts";
+import { removeNode } from "./decide/remove-node.ts";
+import { setExpiry } from "./decide/set-expiry.ts";
 import type { EchoClient } from "./echo.ts";
+import { listedKey } from "./key-list.ts";
 import type { Membership } from "./membership.ts";
 import type { Mesh, MeshPeer } from "./mesh.ts";
 import { NodeKeyRotation } from "./node-key-rotation.ts";
@@ -27,6 +33,7 @@ import { type RegistryAddress, urlsToGive } from "./registry-connection.ts";
 import { servingCapability } from "./registry-serving.ts";
 import type { Settings } from "./settings.ts";
 import { formatTime, pathStatus } from "./status.ts";
+import { Steward } from "./steward.ts";
 import type { Tunnel } from "./tunnel.ts";
 
 /** Largest IP and ICMP headers of an echo request. */
@@ -54,6 +61,7 @@ export class RunningNode {
   readonly latenciesMs = new Map<string, number>();
 
   readonly nodeKeyRotation: NodeKeyRotation;
+  readonly steward: Steward;
 
   constructor(parts: NodeParts) {
     this.parts = parts;
@@ -65,6 +73,8 @@ export class RunningNode {
       publish: (publicKey) => this.publishRecord(publicKey),
       use: ({ privateKey }) => parts.tunnel.configure({ privateKey, keepSessions: true }),
     });
+    const { tailnet } = parts.membership;
+    this.steward = new Steward({ tailnet, clock: systemClock, random: systemRandom, log: tailnet.context.log });
   }
 
   /**
@@ -129,6 +139,37 @@ export class RunningNode {
       registries: this.#registriesForNewcomers(),
     });
     return { id, name: member.name, addresses: [member.ipv4, member.ipv6].map(formatAddress) };
+  }
+
+  /** Throws `not-signer`, `no-such-peer`, or `usage` for this machine itself. */
+  async removeNode(request: RemoveNodeRequest): Promise<RemoveNodeReply> {
+    const { tailnet, registryHome } = this.parts.membership;
+    const { removed, joinKeysLeft } = await removeNode(tailnet, request);
+    const { registryToken } = tailnet.epochSecret;
+    return {
+      removed,
+      joinKeysLeft: joinKeysLeft.map((key) => listedKey(tailnet, key)),
+      changeTokenByHand: registryHome.addresses.some(({ token }) => token !== registryToken),
+      secretStillAdmits: tailnet.secretSigner !== undefined,
+    };
+  }
+
+  /** Throws `not-signer` or `no-such-peer`. */
+  async setExpiry({ node, endsInMs }: SetExpiryRequest): Promise<SetExpiryReply> {
+    const expiresAtMs = endsInMs === null ? 0 : Date.now() + endsInMs;
+    const { id, name } = await setExpiry(this.parts.membership.tailnet, node, expiresAtMs);
+    return { id, name, keyExpiresAt: expiresAtMs === 0 ? null : formatTime(expiresAtMs) };
+  }
+
+  /** Throws `usage` where others would be left without what only this machine has. */
+  async leave(force: boolean): Promise<void> {
+    const { tailnet, registryHome } = this.parts.membership;
+    if (!force && registryHome.servesOwn && tailnet.state.members.size > 1 && tailnet.self) {
+      throw new MinitailError("usage", "this machine serves the registry of the others", {
+        hint: "move it first with minitail registry move URL, or give --force",
+      });
+    }
+    await leave(tailnet, { force });
   }
 
   /** Another WireGuard key now. Throws `registry-unreachable` where nobody could be told. */

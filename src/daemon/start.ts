@@ -30,6 +30,15 @@ export async function forceDown(stateDirectory: string, log: Log): Promise<void>
   takeBackChanges(stateDirectory, log);
 }
 
+/** Forgets, where no daemon runs, that this machine was a member. Throws `state-locked` where one does. */
+export async function forgetState(stateDirectory: string): Promise<void> {
+  const { StateDirectory } = await import("./state-directory.ts");
+  const { forgetMembership } = await import("./forget-membership.ts");
+  const state = StateDirectory.open(stateDirectory);
+  forgetMembership(state);
+  state.close();
+}
+
 /** The cipher that packets go through on this machine, and how long it takes for one of 1420 bytes. */
 export async function measureCipher(): Promise<{
   readonly name: string;

@@ -17,7 +17,7 @@ export class OwnRecord {
   #number: number;
   #wanted: RecordContent | undefined;
   #written: RecordContent | undefined;
-  #mustReseal = false;
+  #isStale = false;
 
   /** `number` is that of the last record, 0 before the first. */
   constructor(context: TailnetContext, epochs: Epochs, book: RecordBook, number: number) {
@@ -36,15 +36,21 @@ export class OwnRecord {
     this.#wanted = content;
   }
 
-  /** Writes it again soon, where it is sealed in an epoch that has ended. */
+  /** It is due, though it says what it said: with another number and time. */
+  writeAgain(): void {
+    this.#isStale = true;
+  }
+
+  /** It is due where it is sealed in an epoch that has ended. */
   reseal(): void {
-    this.#mustReseal = this.#book.ownEpoch !== undefined && this.#book.ownEpoch < this.#epochs.newest.epoch;
+    const { ownEpoch } = this.#book;
+    if (ownEpoch !== undefined && ownEpoch < this.#epochs.newest.epoch) this.#isStale = true;
   }
 
   /** True where there is something new to say, or where the registry was seen without our record. */
   get isDue(): boolean {
     if (!this.#wanted) return false;
-    if (this.#mustReseal) return true;
+    if (this.#isStale) return true;
     return this.#book.isOwnMissing || !isDeepStrictEqual(this.#wanted, this.#written);
   }
 
@@ -62,6 +68,6 @@ export class OwnRecord {
     store();
     await this.#book.writeOwn();
     this.#written = content;
-    this.#mustReseal = false;
+    this.#isStale = false;
   }
 }

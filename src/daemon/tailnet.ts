@@ -14,7 +14,7 @@ import { nextLifetimeEndMs } from "../netmap/lifetime.ts";
 import { makeNetmap, type Netmap } from "../netmap/netmap.ts";
 import type { Branch } from "../trust/branch.ts";
 import type { Chain } from "../trust/chain.ts";
-import { type ChainState, type Member, signerOf } from "../trust/chain-state.ts";
+import { type ChainState, currentEpoch, type Member, signerOf } from "../trust/chain-state.ts";
 import { type EpochPlace, type EpochSecret, openEpochBox, sealEpochBox } from "../trust/epoch.ts";
 import { formatTailnetId, type NodeId, nodeIdOf, type SigningKeyPair } from "../trust/identity.ts";
 import type { MachineRecord } from "../trust/record.ts";
@@ -32,8 +32,10 @@ import { randomFraction, type TailnetContext } from "./tailnet-context.ts";
 import { Epochs } from "./tailnet-epochs.ts";
 import { readingSpreadMs, type SyncScope, TailnetFeed, WHOLE_SCOPE } from "./tailnet-feed.ts";
 import { tailnetHealth } from "./tailnet-health.ts";
+import { Heartbeat } from "./tailnet-heartbeat.ts";
 import { HeldWrites } from "./tailnet-held.ts";
 import { tailnetKeys } from "./tailnet-keys.ts";
+import { LifetimeWatch } from "./tailnet-lifetimes.ts";
 import { OwnRecord, type RecordContent } from "./tailnet-own-record.ts";
 import { RecordBook } from "./tailnet-records.ts";
 import { refillChain } from "./tailnet-refill.ts";
@@ -49,9 +51,6 @@ import {
 
 /** A registry that goes on losing what it is given is not filled again more often. */
 const REFILL_INTERVAL_MS = 60_000;
-
-/** A clock that is set, or a machine that slept, is noticed by then. */
-const LONGEST_WATCH_MS = 10 * 60_000;
 
 /** After a rotation each member writes its record again, sealed with the new key. */
 const RESEAL_SPREAD_MS = 30_000;
@@ -81,14 +80,14 @@ export class Tailnet {
   readonly #book: RecordBook;
   readonly #own: OwnRecord;
   readonly #feed: TailnetFeed;
+  readonly #lifetimes: LifetimeWatch;
+  readonly #heartbeat: Heartbeat;
   readonly #listeners = new Set<() => void>();
   #busy: Promise<unknown> = Promise.resolve();
   #lastSyncAtMs: number | undefined;
   #refilledAtMs = Number.NEGATIVE_INFINITY;
   #hasRefilled = false;
   #resealing: Timer | undefined;
-  #lifetimes: Timer | undefined;
-  #stopped = false;
   /** The hash of the newest statement on disk, and the heads of the other branches there. */
   #storedHash: Uint8Array;
   #storedBranches: readonly Head[];
@@ -123,6 +122,21 @@ export class Tailnet {
       log,
       spreadMs: () => readingSpreadMs(this.state.members.size),
       sync: (scope) => this.sync(scope),
+    });
+    this.#lifetimes = new LifetimeWatch({
+      clock,
+      nextEndMs: (nowMs) => nextLifetimeEndMs(this.state.members.values(), this.records, nowMs),
+      judgedTimeMs: () => this.judgedTimeMs(),
+      onEnd: () => this.#tell(),
+    });
+    this.#heartbeat = new Heartbeat({
+      clock,
+      random,
+      isEphemeral: () => this.self?.terms.ephemeral === true,
+      beat: () => {
+        this.#own.writeAgain();
+        this.#feed.request({ chain: false, records: new Set() });
+      },
     });
   }
 
@@ -176,6 +190,11 @@ export class Tailnet {
   /** The newest network key, and what the embedded registry takes; that is empty where the registry is not ours. */
   get epochSecret(): EpochSecret {
     return this.#epochs.newestSecret;
+  }
+
+  /** True while the chain has a newer epoch than those whose key is known here. */
+  get lacksNetworkKey(): boolean {
+    return this.epoch < currentEpoch(this.state);
   }
 
   /** How the chain names the newest epoch whose network key is known here. */
@@ -271,15 +290,16 @@ export class Tailnet {
   /** Follows the registry until `stop`: whether it can be reached now or not. */
   start(): void {
     this.context.useTokens?.(this.#epochs.registryTokens);
-    this.#watchLifetimes();
+    this.#lifetimes.start();
+    this.#heartbeat.start();
     this.#feed.start();
   }
 
   stop(): void {
     this.#feed.stop();
-    this.#stopped = true;
     this.#resealing?.cancel();
-    this.#lifetimes?.cancel();
+    this.#lifetimes.stop();
+    this.#heartbeat.stop();
   }
 
   /** Reads what is new, and writes what waits. Throws what the registry throws. */
@@ -499,18 +519,7 @@ export class Tailnet {
 
   #tell(): void {
     for (const listener of this.#listeners) listener();
-    this.#watchLifetimes();
-  }
-
-  /** What time alone changes is told when its time has come. */
-  #watchLifetimes(): void {
-    const { clock } = this.context;
-    const judgedMs = this.judgedTimeMs();
-    const nextMs = nextLifetimeEndMs(this.state.members.values(), this.records, judgedMs);
-    this.#lifetimes?.cancel();
-    if (nextMs === undefined || this.#stopped) return;
-    const delayMs = Math.min(nextMs - judgedMs, LONGEST_WATCH_MS);
-    this.#lifetimes = clock.after(delayMs, () => (this.judgedTimeMs() >= nextMs ? this.#tell() : this.#watchLifetimes()));
+    this.#lifetimes.handleChange();
   }
 }
 

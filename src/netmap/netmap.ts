@@ -8,6 +8,7 @@ import type { Endpoint, IpAddress, IpPrefix } from "../base/ip.ts";
 import type { ChainState, Member } from "../trust/chain-state.ts";
 import { type NodeId, type TailnetId, tailnetLabel } from "../trust/identity.ts";
 import type { Capability, MachineRecord } from "../trust/record.ts";
+import { isExpired, isGone } from "./lifetime.ts";
 
 export const DEFAULT_SUFFIX = "mesh";
 
@@ -18,7 +19,10 @@ export interface NetmapNode {
   readonly dnsName: string;
   /** IPv4, then IPv6. */
   readonly addresses: readonly [IpAddress, IpAddress];
-  /** WireGuard's public key; `undefined` until the machine's record is known, or where it claims another's key. */
+  /**
+   * WireGuard's public key; `undefined` until the machine's record is known, where it claims another's key, and where
+   * the membership of either side has ended.
+   */
   readonly nodeKey: Uint8Array | undefined;
   readonly endpoints: readonly Endpoint[];
   readonly homeRelay: NodeId | undefined;
@@ -32,6 +36,8 @@ export interface NetmapNode {
   readonly recordAtMs: number | undefined;
   /** Until when its membership lasts; `undefined` for no end. */
   readonly keyExpiresAtMs: number | undefined;
+  /** True once that has come. */
+  readonly expired: boolean;
 }
 
 export interface Netmap {
@@ -50,21 +56,30 @@ export interface NetmapInput {
   readonly records: ReadonlyMap<NodeId, MachineRecord>;
   readonly selfId: NodeId;
   readonly suffix: string;
+  /** Unix time by which the ends of memberships are judged. */
+  readonly nowMs: number;
 }
 
 /** `undefined` where this machine is no member. */
 export function makeNetmap(input: NetmapInput): Netmap | undefined {
-  const { state, suffix } = input;
-  const members = [...state.members.values()].sort((a, b) => a.joinedAtNumber - b.joinedAtNumber);
+  const { state, suffix, selfId, nowMs } = input;
+  const members = [...state.members.values()]
+    .filter((member) => member.id === selfId || !isGone(member, input.records, nowMs))
+    .sort((a, b) => a.joinedAtNumber - b.joinedAtNumber);
+  const selfMember = state.members.get(selfId);
+  if (!selfMember) return undefined;
+  const selfExpired = isExpired(selfMember, nowMs);
   const owners = nodeKeyOwners(members, input.records);
   const tailnetName = tailnetLabel(state.tailnetId);
   const nodes = members.map((member) => {
     const record = input.records.get(member.id);
     const ownsKey = record !== undefined && owners.get(formatHex(record.nodeKey)) === member.id;
-    return makeNode(member, ownsKey ? record : undefined, `${member.name}.${tailnetName}.${suffix}`);
+    const expired = isExpired(member, nowMs);
+    const node = makeNode(member, ownsKey ? record : undefined, `${member.name}.${tailnetName}.${suffix}`);
+    const isCutOff = expired || (selfExpired && member !== selfMember);
+    return { ...node, expired, nodeKey: isCutOff ? undefined : node.nodeKey };
   });
-  const self = nodes.find(({ id }) => id === input.selfId);
-  if (!self) return undefined;
+  const self = nodes.find(({ id }) => id === selfId)!;
   const peers = nodes.filter((node) => node !== self);
   return { tailnetId: state.tailnetId, tailnetName, suffix, pool: state.pool, self, peers };
 }
@@ -87,7 +102,7 @@ function nodeKeyOwners(
   return owners;
 }
 
-function makeNode(member: Member, record: MachineRecord | undefined, dnsName: string): NetmapNode {
+function makeNode(member: Member, record: MachineRecord | undefined, dnsName: string): Omit<NetmapNode, "expired"> {
   return {
     id: member.id,
     name: member.name,
@@ -102,7 +117,7 @@ function makeNode(member: Member, record: MachineRecord | undefined, dnsName: st
     user: member.terms.user,
     ephemeral: member.terms.ephemeral,
     recordAtMs: record?.timeMs,
-    keyExpiresAtMs: undefined,
+    keyExpiresAtMs: member.expiresAtMs === 0 ? undefined : member.expiresAtMs,
   };
 }
 

@@ -1,10 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import { formatAddress, parseAddress, parseEndpoint } from "../../src/base/ip.ts";
 import { diffNetmaps, isEmptyDiff } from "../../src/netmap/diff.ts";
+import { EPHEMERAL_GONE_MS, nextLifetimeEndMs } from "../../src/netmap/lifetime.ts";
 import { findNode, makeNetmap, type Netmap } from "../../src/netmap/netmap.ts";
 import type { Chain } from "../../src/trust/chain.ts";
 import { type MachineIdentity, type NodeId, nodeIdOf, tailnetLabel } from "../../src/trust/identity.ts";
 import type { MachineRecord } from "../../src/trust/record.ts";
+import { type AdmissionTerms, NO_TERMS } from "../../src/trust/terms.ts";
 import { accept, joinBody, machine, makeTailnet, NOW_MS } from "../trust/fixture.ts";
 
 const idOf = (identity: MachineIdentity): NodeId => nodeIdOf(identity.machineKey.publicKey);
@@ -35,9 +37,9 @@ function recordOf(identity: MachineIdentity, extra: Partial<MachineRecord> = {})
   };
 }
 
-function netmapOf(chain: Chain, records: [MachineIdentity, MachineRecord][], self = a): Netmap {
+function netmapOf(chain: Chain, records: [MachineIdentity, MachineRecord][], self = a, nowMs = NOW_MS): Netmap {
   const byId = new Map(records.map(([identity, record]) => [idOf(identity), record]));
-  return makeNetmap({ state: chain.state, records: byId, selfId: idOf(self), suffix: "mesh" })!;
+  return makeNetmap({ state: chain.state, records: byId, selfId: idOf(self), suffix: "mesh", nowMs })!;
 }
 
 describe("netmap", () => {
@@ -56,7 +58,9 @@ describe("netmap", () => {
   });
 
   test("who is no member has no netmap", () => {
-    expect(makeNetmap({ state: chain.state, records: new Map(), selfId: "nobody", suffix: "mesh" })).toBeUndefined();
+    expect(
+      makeNetmap({ state: chain.state, records: new Map(), selfId: "nobody", suffix: "mesh", nowMs: NOW_MS }),
+    ).toBeUndefined();
   });
 
   test("a member who claims another's node key gets nothing by it", () => {
@@ -114,5 +118,57 @@ describe("diff", () => {
     ]);
     expect(changed.selfChanged).toBe(false);
     expect(isEmptyDiff(changed)).toBe(false);
+  });
+});
+
+describe("what time alone changes", () => {
+  const HOUR_MS = 3_600_000;
+  const { chain, signer } = makeTailnet();
+  const admit = (identity: MachineIdentity, host: number, name: string, terms: Partial<AdmissionTerms>) => {
+    const body = joinBody(identity, `10.11.12.${host}`, name, { terms: { ...NO_TERMS, ...terms } });
+    accept(chain, chain.sign(body, NOW_MS, signer, identity.machineKey));
+  };
+  admit(a, 1, "one", {});
+  admit(b, 2, "two", { memberUntilMs: NOW_MS + HOUR_MS });
+  admit(c, 3, "three", { ephemeral: true });
+  const records = [a, b, c].map((identity): [MachineIdentity, MachineRecord] => [identity, recordOf(identity)]);
+  const keys = (netmap: Netmap) =>
+    netmap.peers.map(({ name, nodeKey, expired }) => [name, nodeKey !== undefined, expired]);
+
+  test("nobody talks to a machine whose membership has ended, and it talks to nobody", () => {
+    const before = NOW_MS + HOUR_MS - 1;
+    const ended = NOW_MS + HOUR_MS;
+    expect(keys(netmapOf(chain, records, a, before))).toEqual([
+      ["two", true, false],
+      ["three", true, false],
+    ]);
+    expect(netmapOf(chain, records, a, before).peers[0]!.keyExpiresAtMs).toBe(ended);
+    expect(keys(netmapOf(chain, records, a, ended))).toEqual([
+      ["two", false, true],
+      ["three", true, false],
+    ]);
+    const own = netmapOf(chain, records, b, ended);
+    expect(own.self).toMatchObject({ expired: true, nodeKey: undefined });
+    expect(keys(own)).toEqual([
+      ["one", false, false],
+      ["three", false, false],
+    ]);
+  });
+
+  test("an ephemeral machine that is not heard of is hidden, from all but itself", () => {
+    const gone = NOW_MS + EPHEMERAL_GONE_MS;
+    expect(netmapOf(chain, records, a, gone - 1).peers).toHaveLength(2);
+    expect(netmapOf(chain, records, a, gone).peers.map(({ name }) => name)).toEqual(["two"]);
+    expect(netmapOf(chain, records, c, gone).self.name).toBe("three");
+    const heard = recordOf(c, { timeMs: NOW_MS + 1 });
+    expect(netmapOf(chain, [...records.slice(0, 2), [c, heard]], a, gone).peers).toHaveLength(2);
+  });
+
+  test("the next end is the earliest that is still to come", () => {
+    const members = [...chain.state.members.values()];
+    const byId = new Map(records.map(([identity, record]) => [idOf(identity), record]));
+    expect(nextLifetimeEndMs(members, byId, NOW_MS)).toBe(NOW_MS + HOUR_MS);
+    expect(nextLifetimeEndMs(members, byId, NOW_MS + HOUR_MS)).toBe(NOW_MS + EPHEMERAL_GONE_MS);
+    expect(nextLifetimeEndMs(members, byId, NOW_MS + EPHEMERAL_GONE_MS)).toBeUndefined();
   });
 });

@@ -2,16 +2,12 @@
 
 import { isMinitailError, MinitailError } from "../../base/errors.ts";
 import { downCall } from "../../daemon/calls/down.ts";
-import { statusCall } from "../../daemon/calls/status.ts";
 import { LocalApiClient } from "../../daemon/local-api-client.ts";
 import { forceDown } from "../../daemon/start.ts";
 import { declareCommand } from "../declare.ts";
 import { EXIT_DONE } from "../exit-status.ts";
+import { waitUntilStopped } from "../wait-until-stopped.ts";
 import { tellIfSlow } from "../waiting.ts";
-
-/** A daemon that needs longer to take back its changes hangs. */
-const STOP_LIMIT_MS = 30_000;
-const POLL_INTERVAL_MS = 20;
 
 export default declareCommand({
   name: "down",
@@ -30,20 +26,6 @@ export default declareCommand({
     return EXIT_DONE;
   },
 });
-
-async function waitUntilStopped(client: LocalApiClient): Promise<void> {
-  const deadlineMs = performance.now() + STOP_LIMIT_MS;
-  while (performance.now() < deadlineMs) {
-    try {
-      await client.call(statusCall);
-    } catch (error) {
-      if (isMinitailError(error, "daemon-not-running")) return;
-      throw error;
-    }
-    await Bun.sleep(POLL_INTERVAL_MS);
-  }
-  throw new MinitailError("timeout", "the daemon has not stopped yet", { hint: "see its log" });
-}
 
 function withForceHint(error: unknown): unknown {
   if (!isMinitailError(error, "daemon-not-running")) return error;

@@ -32,9 +32,12 @@ export function withRotation(tailnet: Tailnet, draft: Draft, signer: SigningKeyP
   };
 }
 
-/** Members, live join keys, and who knows the shared secret, as long as that makes a signer. */
+/** Members and live join keys but those that another branch removed, and who knows the shared secret, as long as that makes a signer. */
 function recipientsOf(tailnet: Tailnet, { chain }: Draft): readonly Uint8Array[] {
   const { machineKey } = tailnet.context.identity;
   const secretSigners = tailnet.signingKeys.filter((key) => key !== machineKey && signerOf(chain.state, key.publicKey));
-  return [...epochRecipients(chain.state), ...secretSigners.map((key) => secretSealKey(key).publicKey)];
+  return [
+    ...epochRecipients(chain.state, tailnet.removals),
+    ...secretSigners.map((key) => secretSealKey(key).publicKey),
+  ];
 }
