@@ -19,7 +19,6 @@ import { revokeKeyCall } from "./calls/revoke-key.ts";
 import { rotateNodeKeyCall } from "./calls/rotate-node-key.ts";
 import { retireSecretCall } from "./calls/secret-retire.ts";
 import { setExpiryCall } from "./calls/set-expiry.ts";
-import { retireSecretCall } from "./calls/secret-retire.ts";
 import { statusCall } from "./calls/status.ts";
 import { chainLog } from "./chain-log.ts";
 import type { Daemon } from "./daemon.ts";
@@ -31,11 +30,9 @@ import { removeSigner } from "./decide/remove-signer.ts";
 import { renameNode } from "./decide/rename-node.ts";
 import { retireSecret } from "./decide/retire-secret.ts";
 import { revokeKey } from "./decide/revoke-key.ts";
-import { retireSecret } from "./decide/retire-secret.ts";
 import { settleFork } from "./decide/settle-fork.ts";
 import { keyList, listedKey } from "./key-list.ts";
 import { type Route, route } from "./local-api-server.ts";
-import { settleFork } from "./decide/settle-fork.ts";
 import { lockStatus } from "./lock-status.ts";
 import { makeMetrics } from "./metrics.ts";
 import { nodeList } from "./node-list.ts";
@@ -76,8 +73,6 @@ export function routesOf(daemon: Daemon): readonly Route[] {
     route(lockStatusCall, () => lockStatus(tailnet())),
     route(lockLogCall, () => ({ statements: chainLog(tailnet().chain) })),
     route(lockAddCall, ({ name, onlyAdmits }) => addSigner(tailnet(), name, onlyAdmits ? "admit" : "all")),
-    route(retireSecretCall, () => retireSecret(tailnet())),
-    route(lockSettleCall, ({ hash }) => settleFork(tailnet(), hash)),
     route(retireSecretCall, () => retireSecret(tailnet())),
     route(lockSettleCall, ({ hash }) => settleFork(tailnet(), hash)),
     route(lockRemoveCall, ({ name, withMachines }) => removeSigner(tailnet(), name, withMachines)),
