@@ -164,17 +164,19 @@ export class PeerTable {
     if (size + given <= this.#limits.maximumAllowedIps) return size + given;
     const book = replacePeers ? new AllowedIps() : this.#allowedIps.copy();
     const newSlots = new Map<string, number>();
-    const slotOf = (publicKey: Uint8Array): number => {
-      const known = replacePeers ? undefined : this.find(publicKey)?.slot;
-      if (known !== undefined) return known;
-      const key = formatHex(publicKey);
-      // No slot is below 0.
-      if (!newSlots.has(key)) newSlots.set(key, -1 - newSlots.size);
-      return newSlots.get(key)!;
-    };
     let most = 0;
-    for (const { publicKey, remove = false, allowedIps = [], replaceAllowedIps = false } of peers) {
-      book.apply(slotOf(publicKey), remove ? [] : allowedIps, remove || replaceAllowedIps);
+    for (const peer of peers) {
+      const { publicKey, formerPublicKey, remove = false, updateOnly = false } = peer;
+      const key = formatHex(publicKey);
+      const known = replacePeers
+        ? undefined
+        : (this.find(publicKey) ?? (formerPublicKey && this.find(formerPublicKey)));
+      const slot = known?.slot ?? newSlots.get(key);
+      if (slot === undefined && updateOnly) continue;
+      // No slot is below 0.
+      if (slot === undefined) newSlots.set(key, -1 - newSlots.size);
+      const { allowedIps = [], replaceAllowedIps = false } = peer;
+      book.apply(slot ?? newSlots.get(key)!, remove ? [] : allowedIps, remove || replaceAllowedIps);
       most = Math.max(most, book.size);
     }
     return most;

@@ -178,6 +178,13 @@ describe("allowed IPs", () => {
       ],
     });
     expect(allowedIps(host)).toEqual({ 1: ["10.0.0.0/8", "10.1.0.0/16"], 2: ["fd00::/8"] });
+    // One that is only to be changed and is not there takes no room, and one that has another key now takes none anew.
+    const stranger = new Uint8Array(32).fill(8);
+    configure(host, { peers: [{ publicKey: stranger, updateOnly: true, allowedIps: [c!, prefix("10.3.0.0/16")] }] });
+    configure(host, {
+      peers: [{ publicKey: stranger, formerPublicKey: KEY, replaceAllowedIps: true, allowedIps: [b!, c!] }],
+    });
+    expect(allowedIps(host)).toEqual({ 2: ["fd00::/8"], 8: ["10.1.0.0/16", "10.2.0.0/16"] });
     configure(host, { replacePeers: true, peers: [{ publicKey: KEY, allowedIps: [b!, c!, d!] }] });
     expect(allowedIps(host)).toEqual({ 1: ["10.1.0.0/16", "10.2.0.0/16", "fd00::/8"] });
   });
