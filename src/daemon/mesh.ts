@@ -99,8 +99,8 @@ export class Mesh {
 
   /** A handshake that waits for this peer goes out again at once, to where it is now. */
   #tryAgain(node: NetmapNode): void {
-    const key = node.nodeKey && formatHex(node.nodeKey);
-    for (const [slot, slotKey] of this.#keysBySlot) if (slotKey === key) this.#tunnel.restartHandshake(slot);
+    const slot = this.#slotsById.get(node.id);
+    if (slot !== undefined) this.#tunnel.restartHandshake(slot);
   }
 
   #readSlots(): void {
