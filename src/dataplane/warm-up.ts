@@ -1,7 +1,8 @@
 /**
  * Packets that go nowhere, for code that has not run yet. Bun compiles what runs often; until then a packet costs
  * several times as much, and a tunnel that is mostly idle might never get there. So each worker of the fast way
- * first carries some packets of its own, between descriptors and tables that nobody else has.
+ * first carries some packets of its own, between descriptors and tables that nobody else has. Commands and packets
+ * that come meanwhile wait where they are.
  */
 
 import { allocateStable, boottimeMs, closeFd, createEventFd, createSocketPair, readFd, writeFd } from "bun-ffi-tun";

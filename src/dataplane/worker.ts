@@ -50,11 +50,11 @@ async function runTransmit(role: WorkerRole, report: (event: DataPlaneEvent) => 
   const cipher = withBatches(loadCipher(role));
   const { deviceFd, wakeFd, monitorFd, timerFd } = role;
   const options = { tables: new SharedTables(role.memory), cipher, deviceFd, report };
+  report({ type: "ready", aead: cipher.name });
   if (role.way === "fast") warmUpTransmit(cipher);
   const way =
     role.way === "fast" ? new FastTransmit({ ...options, offloads: role.offloads }) : new PlainTransmit(options);
   const takeCommand = () => receiveMessageOnPort(role.port)?.message as TransmitCommand | undefined;
-  report({ type: "ready", aead: cipher.name });
   const urgency = role.way === "fast" ? new Urgency(TRANSMIT_PRIORITY) : undefined;
   await runTransmitLoop(way, {
     tables: options.tables,
@@ -77,8 +77,8 @@ async function runReceive(role: WorkerRole, report: (event: DataPlaneEvent) => v
     report({ type: "ready", aead: cipher.name });
     return;
   }
-  warmUpReceive(cipher);
   report({ type: "ready", aead: cipher.name });
+  warmUpReceive(cipher);
   const takeCommand = () => receiveMessageOnPort(role.port)?.message as ReceiveCommand | undefined;
   new FastReceive({
     ...options,
