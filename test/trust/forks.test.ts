@@ -203,6 +203,16 @@ describe("of the other branch is obeyed", () => {
     expect(removalsAfter(s)).toEqual({ ...NOTHING, machines: [idOf(s.member)] });
   });
 
+  test("not the leaving of a machine that came back on our branch", () => {
+    const s = scene();
+    const back = joinBody(s.member, "10.11.12.7", "member");
+    say(s.own, { kind: "leave" }, s.member.machineKey);
+    accept(s.own, s.own.sign(back, NOW_MS, s.fleet.signing, s.member.machineKey));
+    say(s.other, { kind: "rename", name: "other" }, s.member.machineKey);
+    say(s.other, { kind: "leave" }, s.member.machineKey);
+    expect(removalsAfter(s)).toEqual(NOTHING);
+  });
+
   test("a cancelled join key: also who came by it on our branch since", () => {
     const s = scene();
     const before = s.own.copy();
