@@ -31,6 +31,8 @@ export const WHOLE_SCOPE: SyncScope = { chain: true, records: "changed" };
 const POLL_MS = 65 * 60_000;
 /** Without a subscription nothing else brings news. */
 const UNSUBSCRIBED_POLL_MS = 60_000;
+/** A subscription that ended is back by then, or the registry is gone: a reading tells why. */
+const SUBSCRIPTION_LOST_MS = 4000;
 /** Polls are spread over half as much time again. */
 const POLL_JITTER = 0.5;
 const FIRST_RETRY_MS = 500;
@@ -86,7 +88,7 @@ export class TailnetFeed {
       onDisconnected: () => this.#handleConnected(false),
     });
     this.request(WHOLE_SCOPE);
-    this.#schedulePoll();
+    this.#schedulePoll(UNSUBSCRIBED_POLL_MS);
   }
 
   stop(): void {
@@ -164,17 +166,16 @@ export class TailnetFeed {
       this.#requestSoon(WHOLE_SCOPE);
       if (this.#retry) this.#retryNow();
     }
-    if (connected !== wasConnected) this.#schedulePoll();
+    if (connected !== wasConnected) this.#schedulePoll(connected ? POLL_MS : SUBSCRIPTION_LOST_MS);
   }
 
-  #schedulePoll(): void {
+  #schedulePoll(shortestMs: number): void {
     const { clock, random } = this.#options;
     this.#poll?.cancel();
     if (this.#stopped) return;
-    const shortestMs = this.#connected ? POLL_MS : UNSUBSCRIBED_POLL_MS;
     this.#poll = clock.after(shortestMs * (1 + POLL_JITTER * randomFraction(random)), () => {
       this.request(WHOLE_SCOPE);
-      this.#schedulePoll();
+      this.#schedulePoll(this.#connected ? POLL_MS : UNSUBSCRIBED_POLL_MS);
     });
   }
 }

@@ -150,16 +150,19 @@ describe("feed", () => {
     scene.feed.stop();
   });
 
-  test("without a subscription it reads about once a minute", async () => {
+  test("without a subscription it reads soon, and then about once a minute", async () => {
     const scene = new Scene();
     scene.feed.start();
     scene.handlers!.onConnected();
     scene.handlers!.onDisconnected(new Error("gone"));
     expect(scene.feed.connected).toBe(false);
     await settle();
+    const connected = scene.scopes.length;
+    await scene.clock.advance(6000);
+    expect(scene.scopes.length - connected).toBe(1);
     const before = scene.scopes.length;
     await scene.clock.advance(10 * 60_000);
-    expect(scene.scopes.length - before).toBe(7);
+    expect(scene.scopes.length - before).toBe(8);
     scene.feed.stop();
   });
 
