@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { equalBytes } from "../../src/base/bytes.ts";
 import { parseAddress, parsePrefix } from "../../src/base/ip.ts";
+import { sha256 } from "../../src/crypto/kdf.ts";
 import { Chain } from "../../src/trust/chain.ts";
 import { ByteWriter } from "../../src/trust/codec.ts";
 import { signConsent } from "../../src/trust/consent.ts";
@@ -108,6 +109,30 @@ describe("statement", () => {
       "b8b851117b82e5313a20f00136cc9bcea928b1d1b614742ceca171810903d662",
     );
     expect(tailnetIdOfGenesis(decodeStatement(genesis)!).toHex()).toBe("a57c36a77833700a9f8f50429e826daf1c8dffa8");
+  });
+
+  test("the encoding of every kind is for ever", () => {
+    const hashes = samples.map(([kind, bytes]) => [kind, sha256(bytes).toHex().slice(0, 16)]);
+    expect(Object.fromEntries(hashes)).toEqual({
+      "admit-join-key": "311ea042dd5fba2b",
+      "admit-machine": "1c88e9a0116b5d8c",
+      "admit-signer": "9ee0fdd1c2651e37",
+      "approve-routes": "e275f61d3fcf8f1b",
+      "cancel-join-key": "f83b8d4f9f1572ac",
+      "free-name": "ea5da4d102547f1e",
+      genesis: "23fc7466d3324f57",
+      join: "b0561ccd073c903c",
+      leave: "22303e9f77025ea4",
+      "move-registry": "2e455e86fc8b12f7",
+      policy: "65c0455a4a38540b",
+      pool: "ee3e39d879d77529",
+      "remove-signer": "f92040c75a4304ed",
+      rename: "d37ecdb2319c6f54",
+      revoke: "bfa57b2be500c2f1",
+      rotate: "95423f5148717b19",
+      "set-expiry": "f4a80ed129cd8805",
+      settle: "8cf3a6293ad290fc",
+    });
   });
 
   test.each(samples)("%s: decodes, verifies, and encodes to the same bytes", (kind, bytes) => {
