@@ -34,7 +34,7 @@ export interface PairOptions {
   /** Of the packets outside. */
   readonly family: 4 | 6;
   readonly presharedKey: boolean;
-  /** What the programs are told besides; of minitail. */
+  /** What the first program is told besides, where it is minitail. */
   readonly flags?: readonly string[];
   /** Default: by a switch. */
   readonly connect?: ConnectHosts;
@@ -99,7 +99,7 @@ export async function startPair(lab: Lab, options: PairOptions): Promise<[Wiregu
   for (const [i, host] of hosts.entries()) {
     const privateKey = (await host.output(["wg", "genkey"])).trim();
     const publicKey = (await host.output(["wg", "pubkey"], { stdin: privateKey })).trim();
-    const program = await startWireguard(host, options.programs[i]!, options.flags);
+    const program = await startWireguard(host, options.programs[i]!, i === 0 ? options.flags : []);
     const [ipv4, ipv6] = outside[i]!;
     const endpoint = options.family === 4 ? `${ipv4}:${PORT}` : `[${ipv6}]:${PORT}`;
     ends.push({ host, program, privateKey, publicKey, addresses: [`10.9.0.${i + 1}`, `fd09::${i + 1}`], endpoint });
