@@ -70,6 +70,10 @@ const bodies: fc.Arbitrary<Body> = fc.oneof(
   one(NAMES).map((name): Body => ({ kind: "rename", name })),
   fc.constant<Body>({ kind: "leave" }),
 );
+const POOL_FIRST = {
+  body: { kind: "pool", prefixes: [parsePrefix("10.0.0.0/24")!] } satisfies Body,
+  author: AUTHORS[0]!,
+};
 /** The first signer speaks as often as all others. */
 const steps = fc.record({ body: bodies, author: fc.oneof(fc.constant(AUTHORS[0]!), one(AUTHORS)) });
 
@@ -82,7 +86,7 @@ test("the chain takes and refuses what the naive one does, and comes to the same
       const genesis = signGenesis(AUTHORS[0]!, new Uint8Array(32));
       const chain = Chain.fromGenesis(genesis)!;
       const history: Statement[] = [decodeStatement(genesis)!];
-      for (const { body, author } of script) {
+      for (const { body, author } of [POOL_FIRST, ...script]) {
         const joiner =
           body.kind === "join" ? MACHINES.find((one) => one.machineKey.publicKey === body.machineKey) : undefined;
         const bytes = chain.sign(body, NOW_MS, author, joiner?.machineKey);
