@@ -5,6 +5,7 @@
 
 import { equalBytes } from "../base/bytes.ts";
 import { isMinitailError, MinitailError } from "../base/errors.ts";
+import type { Clock } from "../base/clock.ts";
 import type { Chain } from "../trust/chain.ts";
 import type { ChainList, Proposal } from "./tailnet-chain-list.ts";
 import { delay, randomFraction, type TailnetContext } from "./tailnet-context.ts";
@@ -28,6 +29,18 @@ export type WhenGone = "fail" | "hold" | "alone";
 /** True where the registry could not be asked: it is gone, or there is another one in its place. */
 export function isRegistryGone(error: unknown): boolean {
   return (["registry-unreachable", "wrong-pin", "wrong-token"] as const).some((code) => isMinitailError(error, code));
+}
+
+/** The same, but that the registry counts as gone after `limitMs`; what was begun goes on. */
+export async function withLimit(appending: Promise<void>, clock: Clock, limitMs: number): Promise<void> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const gone = new MinitailError("registry-unreachable", "the registry does not answer");
+  const limit = clock.after(limitMs, () => reject(gone));
+  try {
+    await Promise.race([appending, promise]);
+  } finally {
+    limit.cancel();
+  }
 }
 
 /** Asks again only when the head has moved: what may be in the registry already is not signed a second time. */

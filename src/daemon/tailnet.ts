@@ -23,7 +23,7 @@ import type { Head } from "../trust/statement.ts";
 import type { SignerScope } from "../trust/statement-body.ts";
 import type { HealthItem } from "./api.ts";
 import { hasScope, memberSigners } from "./signers.ts";
-import { appendToChain, isRegistryGone, type Propose, steadily, type WhenGone } from "./tailnet-append.ts";
+import { appendToChain, isRegistryGone, type Propose, steadily, type WhenGone, withLimit } from "./tailnet-append.ts";
 import { placeOf } from "./tailnet-boxes.ts";
 import { loadBranches, saveBranches } from "./tailnet-branches.ts";
 import { ChainList } from "./tailnet-chain-list.ts";
@@ -48,6 +48,9 @@ import {
   saveMembership,
   saveRecords,
 } from "./tailnet-store.ts";
+
+/** Who is removed is to be cut off within seconds, however slow the registry is. */
+const LONGEST_WAIT_BEFORE_ALONE_MS = 2000;
 
 /** A registry that goes on losing what it is given is not filled again more often. */
 const REFILL_INTERVAL_MS = 60_000;
@@ -350,8 +353,9 @@ export class Tailnet {
       this.#appendAlone(proposing);
       return;
     }
+    const appending = this.#exclusively(() => this.#appendNow(proposing));
     try {
-      await this.#exclusively(() => this.#appendNow(proposing));
+      await (whenGone === "alone" ? withLimit(appending, this.context.clock, LONGEST_WAIT_BEFORE_ALONE_MS) : appending);
     } catch (error) {
       if (whenGone === "fail" || !isRegistryGone(error)) throw error;
       if (whenGone === "alone") this.#appendAlone(proposing);
