@@ -28,7 +28,12 @@ import type { MachineIdentity } from "../trust/identity.ts";
 import { normalizeName } from "../trust/name.ts";
 import { APPROVAL_LIVES_MS, answerPlace, requestPlace } from "./approval-places.ts";
 
-/** Who sits and waits for the answer gets it soon; later, each look at a registry that bills them costs for nothing. */
+/**
+ * A program that answers does so at once, a person within the minute; later, each look at a registry that bills them
+ * costs for nothing.
+ */
+const FIRST_POLL_MS = 200;
+const POLL_GROWTH = 1.5;
 const EAGER_POLL_MS = 2_000;
 const EAGER_FOR_MS = 60_000;
 const POLL_MS = 5_000;
@@ -103,13 +108,15 @@ async function waitForAnswer(
 ): Promise<FoundAnswer | undefined> {
   const { clock, registry, identity, signal } = options;
   const askedAtMs = clock.nowMs();
+  let pollMs = FIRST_POLL_MS;
   while (!signal.aborted && clock.nowMs() < expiresAtMs) {
     const text = await retried(options, () => registry.get(answerPlace(keys)));
     const sealed = text === undefined ? undefined : parseBase64Url(text);
     const answer = sealed && openApprovalAnswer(sealed, identity, keys);
     if (answer) return { answer, sealed };
+    await pause(clock, pollMs, signal);
     const isEager = clock.nowMs() - askedAtMs < EAGER_FOR_MS;
-    await pause(clock, isEager ? EAGER_POLL_MS : POLL_MS, signal);
+    pollMs = isEager ? Math.min(pollMs * POLL_GROWTH, EAGER_POLL_MS) : POLL_MS;
   }
   return undefined;
 }

@@ -55,6 +55,11 @@ function goingOn(given: Intent, stored: Intent | undefined): Intent {
   return isSame ? { ...stored, ...given } : given;
 }
 
+/** Whether a start was interrupted. */
+export function hasIntent(state: StateDirectory): boolean {
+  return state.read(INTENT_FILE) !== undefined;
+}
+
 export function forgetIntent(state: StateDirectory): void {
   state.remove(INTENT_FILE);
 }

@@ -3,6 +3,7 @@
 import { MinitailError } from "../base/errors.ts";
 import { type AdmittedJoinKey, type ChainState, signerOf } from "../trust/chain-state.ts";
 import type { NodeId } from "../trust/identity.ts";
+import { COME_BACK_HINT } from "./membership-health.ts";
 import { formatTime } from "./status.ts";
 import { formatSpan, judgedTimeMs } from "./tailnet-clock.ts";
 import type { Epochs } from "./tailnet-epochs.ts";
@@ -44,7 +45,7 @@ export function refuseRemoved(state: ChainState, machine: NodeId): void {
     "machine-removed",
     `this machine was removed from the tailnet at ${formatTime(former.atMs)}`,
     {
-      hint: "only a signer lets it in again: minitail up --registry URL here, then minitail node approve CODE there",
+      hint: COME_BACK_HINT,
     },
   );
 }

@@ -30,7 +30,8 @@ export function describeRemoval({ state, selfId, self }: Tailnet): string | unde
 }
 
 /** What the owner of a machine can do that belongs no more. */
-export const COME_BACK_HINT = "minitail logout forgets that it was a member; then it joins again with a new key";
+export const COME_BACK_HINT =
+  "to come back: minitail up --registry URL, and a signer's yes; or minitail logout, and join as a new machine";
 
 function removedItem(tailnet: Tailnet): HealthItem {
   return { code: "machine-removed", message: describeRemoval(tailnet)!, hint: COME_BACK_HINT };

@@ -13,6 +13,7 @@ import { withRetry } from "../registry/backoff.ts";
 import type { Registry } from "../registry/registry.ts";
 import { pinOfTlsSeed } from "../registry/tls-identity.ts";
 import { parseRegistryUrl } from "../registry/url.ts";
+import type { FormerMember } from "../trust/chain-state.ts";
 import { nodeIdOf, type TailnetId } from "../trust/identity.ts";
 import { type JoinKey, parseJoinKey } from "../trust/join-key.ts";
 import { deriveSharedSecretKeys, estimateSecretBits, type SharedSecretKeys } from "../trust/secret.ts";
@@ -27,7 +28,8 @@ import {
   startEmbeddedRegistry,
   writeEmbeddedRegistryKeys,
 } from "./embedded-registry.ts";
-import { type AskIntent, forgetIntent, type Intent, settleIntent } from "./intent.ts";
+import { type AskIntent, forgetIntent, hasIntent, type Intent, settleIntent } from "./intent.ts";
+import { COME_BACK_HINT } from "./membership-health.ts";
 import { NodeKey } from "./node-key.ts";
 import type { UpOptions } from "./options.ts";
 import { forgetRegistries, hasRegistries, readRegistries, writeRegistries } from "./registries-file.ts";
@@ -70,10 +72,25 @@ export interface MembershipOptions {
 
 /** Opens the tailnet that this machine belongs to, or makes or joins the one that was asked for. */
 export async function establishMembership(input: MembershipOptions): Promise<Membership> {
-  const known = loadMembership(storeOf(input.state));
-  if (!known) return follow(input, settleIntent(input.state, input.options));
+  const { state, options } = input;
+  const known = loadMembership(storeOf(state));
+  if (!known) return follow(input, settleIntent(state, options));
+  if (formerSelf(state) && mayComeBack(state, options)) {
+    await refuseOtherInvitation(options, known.tailnetId);
+    return follow(input, settleIntent(state, options));
+  }
   await takeUpOptions(input, known.tailnetId);
   return reopen(input);
+}
+
+/** Who was removed, or left, comes back as the machine that it was, by what lets it in. */
+function mayComeBack(state: StateDirectory, { joinKey, secret, registryUrl }: UpOptions): boolean {
+  return (joinKey ?? secret ?? registryUrl) !== undefined || hasIntent(state);
+}
+
+async function refuseOtherInvitation({ joinKey, secret }: UpOptions, tailnetId: TailnetId): Promise<void> {
+  if (joinKey !== undefined) refuseOtherTailnet(parseJoinKey(joinKey).tailnetId, tailnetId);
+  if (secret !== undefined) refuseOtherTailnet(tailnetIdOfSecret(await deriveSharedSecretKeys(secret)), tailnetId);
 }
 
 /**
@@ -145,14 +162,19 @@ async function reopen(input: MembershipOptions): Promise<Membership> {
 
 /** Throws `machine-removed` where the chain on disk says that this machine belongs no more. */
 function refuseFormerMember({ state }: MembershipOptions): void {
-  const store = storeOf(state);
-  const { publicKey } = loadOrCreateIdentity(store, systemRandom).machineKey;
-  const former = loadChain(store)?.state.formerMembers.get(nodeIdOf(publicKey));
+  const former = formerSelf(state);
   if (!former) return;
   const end = former.how === "left" ? "has left the tailnet" : "was removed from the tailnet";
   throw new MinitailError("machine-removed", `this machine ${end} at ${new Date(former.atMs).toISOString()}`, {
-    hint: "minitail logout --force forgets that it was a member; then it joins again with a new key",
+    hint: COME_BACK_HINT,
   });
+}
+
+/** What this machine was to the tailnet to which it belongs no more, by the chain on disk. */
+function formerSelf(state: StateDirectory): FormerMember | undefined {
+  const store = storeOf(state);
+  const identity = state.read("identity") && loadOrCreateIdentity(store, systemRandom);
+  return identity && loadChain(store)?.state.formerMembers.get(nodeIdOf(identity.machineKey.publicKey));
 }
 
 /** Made anew, they would make this machine another one. */

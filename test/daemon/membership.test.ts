@@ -6,12 +6,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isMinitailError } from "../../src/base/errors.ts";
 import { silentLog } from "../../src/base/log.ts";
+import { approveMachine } from "../../src/daemon/decide/approve-machine.ts";
 import { createJoinKey } from "../../src/daemon/decide/create-join-key.ts";
+import { removeNode } from "../../src/daemon/decide/remove-node.ts";
 import { establishMembership, type Membership, type MembershipOptions } from "../../src/daemon/membership.ts";
 import type { UpOptions } from "../../src/daemon/options.ts";
+import { urlsToGive } from "../../src/daemon/registry-connection.ts";
 import { settleSettings } from "../../src/daemon/settings.ts";
 import { StateDirectory } from "../../src/daemon/state-directory.ts";
 import { formatJoinKey, parseJoinKey } from "../../src/trust/join-key.ts";
+import { NO_TERMS } from "../../src/trust/terms.ts";
 import { joinKeyRequest } from "./tailnet-fixture.ts";
 
 const SECRET = "correct horse battery staple orbit";
@@ -32,7 +36,8 @@ class Machine {
   readonly listen: string;
   #state: StateDirectory | undefined;
   membership: Membership | undefined;
-  onApproval: MembershipOptions["onApproval"] = () => {};
+  /** What a person does who is shown a code. */
+  static onApproval: MembershipOptions["onApproval"] = () => {};
 
   constructor(name: string, port = 0) {
     this.path = join(folder, name);
@@ -65,7 +70,7 @@ class Machine {
       log: silentLog,
       signal: AbortSignal.timeout(LIMIT_MS),
       onWaiting() {},
-      onApproval: (shown) => this.onApproval(shown),
+      onApproval: (shown) => Machine.onApproval(shown),
     });
     return this.membership;
   }
@@ -160,6 +165,32 @@ describe("killed at every change of the state directory", () => {
           await machine.down();
         }
       }
+      await server.down();
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "while it asks to be let in, and after it was",
+    async () => {
+      const server = await makeServer();
+      const { tailnet, embedded } = server.membership!;
+      const registries = [{ urls: embedded!.own.urls, token: embedded!.own.token!, pin: embedded!.own.pin }];
+      const asking = { registryUrl: urlsToGive(embedded!.own)[0]! };
+      const approvals = new Map<string, Promise<unknown>>();
+      Machine.onApproval = (shown) => {
+        if (!shown || approvals.has(shown.code)) return;
+        const { code, nodeId: id } = shown;
+        approvals.set(code, approveMachine(tailnet, { code, id, terms: NO_TERMS, registries }));
+      };
+      let machines = 1;
+      const changes = await killAtEveryChange(asking, asking, (_, membership) => {
+        expect(membership.tailnet.id).toBe(tailnet.id);
+        expect(membership.tailnet.state.members.size).toBe(++machines);
+      });
+      Machine.onApproval = () => {};
+      await Promise.all(approvals.values());
+      expect(changes).toBeGreaterThanOrEqual(7);
       await server.down();
     },
     LIMIT_MS,
@@ -282,6 +313,42 @@ describe("what was asked for", () => {
       await machine.down();
       await server.down();
       await other.down();
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "who was removed comes back by the secret, by a signer's yes, and not by a join key",
+    async () => {
+      const server = await makeServer({ secret: SECRET });
+      const { tailnet, embedded } = server.membership!;
+      const registryUrl = urlsToGive(embedded!.own)[0]!;
+      const machine = new Machine("machine");
+      await machine.up({ registryUrl, secret: SECRET });
+      const { selfId } = machine.membership!.tailnet;
+      const remove = async () => {
+        await tailnet.sync();
+        await removeNode(tailnet, { node: selfId, withMachines: false });
+        await machine.membership!.tailnet.sync();
+        await machine.down();
+      };
+      await remove();
+      expect(await codeOf(machine.up())).toBe("machine-removed");
+      await machine.down();
+      expect(await codeOf(machine.up({ joinKey: await server.createKey() }))).toBe("machine-removed");
+      await machine.down();
+      expect((await machine.up({ registryUrl, secret: SECRET })).tailnet.selfId).toBe(selfId);
+      await remove();
+      const registries = [{ urls: embedded!.own.urls, token: embedded!.own.token!, pin: embedded!.own.pin }];
+      Machine.onApproval = (shown) => {
+        if (shown) void approveMachine(tailnet, { code: shown.code, id: selfId, terms: NO_TERMS, registries });
+      };
+      expect((await machine.up({ registryUrl })).tailnet.self!.name).toBe("machine-1");
+      Machine.onApproval = () => {};
+      await machine.down();
+      expect((await machine.up()).tailnet.selfId).toBe(selfId);
+      await machine.down();
+      await server.down();
     },
     LIMIT_MS,
   );

@@ -87,7 +87,7 @@ describe("joining", () => {
     await removeNode(first.tailnet, { node: joined.selfId, withMachines: false });
     const coming = joinTailnet(context(), await makeJoinKey(first.tailnet), "x");
     expect(await outcome(coming)).toBe("machine-removed");
-    await coming.catch(({ hint }) => expect(hint).toContain("minitail node approve"));
+    await coming.catch(({ hint }) => expect(hint).toContain("minitail up --registry URL"));
   });
 
   test("a key is refused after its own time, by its own claim", async () => {

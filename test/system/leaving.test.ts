@@ -86,7 +86,7 @@ describe("node remove", () => {
       await d.output("down");
       expect(await d.minitail("up")).toMatchObject({
         status: 4,
-        stderr: expect.stringMatching(/this machine was removed from the tailnet at \S+; minitail logout --force/),
+        stderr: expect.stringMatching(/this machine was removed from the tailnet at \S+; to come back: /),
       });
       await d.output("logout", "--force");
       await d.up("--join", await a.createKey());
