@@ -7,7 +7,7 @@ import type { Log } from "../base/log.ts";
 import { type RandomSource, systemRandom } from "../crypto/random.ts";
 import type { Pin } from "../registry/pin.ts";
 import { TokenAccess } from "../registry/server/access.ts";
-import type { RegistryStatistics } from "../registry/server/counters.ts";
+import type { ServedStatistics } from "../registry/server/counters.ts";
 import { DEFAULT_LIMITS } from "../registry/server/limits.ts";
 import { type Listener, parseListen, startListener } from "../registry/server/listener.ts";
 import { openRegistryService } from "../registry/server/start.ts";
@@ -43,7 +43,7 @@ export interface EmbeddedRegistry {
   readonly pin: Pin;
   /** From the next request on `newest` writes, and `older` only read. It is on disk before. */
   setTokens(tokens: { readonly newest: string; readonly older: readonly string[] }): void;
-  statistics(): RegistryStatistics;
+  statistics(): ServedStatistics;
   /** Writes a copy of its data as it is now, as a database file. Throws `state-unwritable`. */
   backUp(file: string): void;
   /** How others reach it at these addresses of this machine. */
@@ -121,7 +121,11 @@ export async function startEmbeddedRegistry(
       access.replace({ newest, older: olderTokens });
       token = newest;
     },
-    statistics: service.statistics,
+    statistics: () => ({
+      ...service.statistics(),
+      connections: sum(listeners.map(({ listener }) => listener.connections)),
+      refusedConnections: sum(listeners.map(({ listener }) => listener.refusedConnections)),
+    }),
     backUp: service.backUp,
     addressAt(endpoints) {
       const reachable = listeners.flatMap((each) =>
@@ -133,6 +137,10 @@ export async function startEmbeddedRegistry(
     },
     stop,
   };
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, each) => total + each, 0);
 }
 
 function listeningAt(each: { readonly endpoint: Endpoint; readonly listener: Listener }): Endpoint {

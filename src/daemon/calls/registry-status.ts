@@ -15,6 +15,9 @@ export interface ServedRegistryStatus {
   readonly failed: number;
   readonly bytesReceived: number;
   readonly bytesSent: number;
+  readonly connections: number;
+  /** Closed at once because there were too many. */
+  readonly refusedConnections: number;
   readonly subscribers: number;
   readonly keys: number;
   readonly dataBytes: number;

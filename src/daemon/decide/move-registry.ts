@@ -49,16 +49,16 @@ function isThere(registries: readonly RegistryPlace[], place: RegistryPlace): bo
 async function append(tailnet: Tailnet, place: RegistryPlace): Promise<boolean> {
   const { clock } = tailnet.context;
   const body = { kind: "move-registry", registries: [place] } as const;
-  try {
-    await tailnet.append((chain) => {
-      if (isThere(chain!.state.registries, place)) return undefined;
-      return { statements: [chain!.sign(body, clock.nowMs(), tailnet.requireSigner())], boxesFor: [] };
-    }, "fail");
-    return true;
-  } catch (error) {
-    if (!isRegistryGone(error)) throw error;
-    const statement = tailnet.chain.sign(body, clock.nowMs(), tailnet.requireSigner());
-    tailnet.takeNews({ statements: [statement], records: [] });
-    return false;
-  }
+  const isReached = await tailnet.sync().then(
+    () => true,
+    (error: unknown) => {
+      if (!isRegistryGone(error)) throw error;
+      return false;
+    },
+  );
+  await tailnet.append((chain) => {
+    if (isThere(chain!.state.registries, place)) return undefined;
+    return { statements: [chain!.sign(body, clock.nowMs(), tailnet.requireSigner())], boxesFor: [] };
+  }, "alone");
+  return isReached;
 }

@@ -6,7 +6,7 @@ export interface RegistryCounters {
   /** No token, a wrong one, or one that only reads. */
   refusedByToken: number;
   refusedByRate: number;
-  /** Too many requests, subscribers, connections or bytes under way. */
+  /** Too many requests, subscribers or bytes under way. */
   refusedBusy: number;
   /** Too large, too many commands, an unknown or malformed one, no room left. */
   refusedByLimit: number;
@@ -21,6 +21,12 @@ export interface RegistryStatistics extends Readonly<RegistryCounters> {
   readonly subscribers: number;
   readonly keys: number;
   readonly dataBytes: number;
+}
+
+/** Together with what the listeners count. */
+export interface ServedStatistics extends RegistryStatistics {
+  readonly connections: number;
+  readonly refusedConnections: number;
 }
 
 export function newCounters(): RegistryCounters {

@@ -3,19 +3,21 @@
  * be another.
  */
 
+import type { Socket } from "bun";
 import { errorMessage, MinitailError } from "../../base/errors.ts";
 import { type Endpoint, formatAddress, formatEndpoint, parseEndpoint } from "../../base/ip.ts";
 import type { Log } from "../../base/log.ts";
 import { errorCodeOf } from "../registry-errors.ts";
 import type { TlsIdentity } from "../tls-identity.ts";
+import { HttpConnection } from "./http-connection.ts";
+import { DEFAULT_LIMITS, type RegistryLimits } from "./limits.ts";
+import { clientOf } from "./rate-limiter.ts";
 
 /** The connection that a request came on. */
 export interface Connection {
   /** The client's address as text, without port. */
   readonly remoteAddress: string;
   readonly remotePort: number;
-  /** Exempts this request from the idle timeout, for answers that stream. */
-  neverIdle(): void;
 }
 
 /** Answers a request, or leaves it (`undefined`) to the next route. */
@@ -27,51 +29,126 @@ export interface ListenerOptions {
   readonly tls: TlsIdentity | undefined;
   readonly routes: readonly Route[];
   readonly longestRequestBytes: number;
+  readonly limits?: ConnectionLimits | undefined;
   readonly log: Log;
 }
+
+export type ConnectionLimits = Pick<RegistryLimits, "connections" | "connectionsPerClient">;
 
 export interface Listener {
   /** The port in use, chosen by the system where 0 was asked for. */
   readonly port: number;
+  /** Connections now. */
+  readonly connections: number;
+  /** Connections that were closed at once because there were too many. */
+  readonly refusedConnections: number;
   /** Ends all connections. */
   stop(): Promise<void>;
 }
 
-/** Connections that say nothing for so long are closed. */
-const IDLE_TIMEOUT_S = 60;
+const CHECK_INTERVAL_MS = 1000;
 
 /** Throws `port-taken`, `not-permitted`, or `invalid` for an address that the machine does not have. */
 export function startListener(options: ListenerOptions): Listener {
-  const { endpoint, tls, routes, log } = options;
+  const { endpoint, tls, longestRequestBytes, limits = DEFAULT_LIMITS } = options;
+  const crowd = new Crowd(limits);
+  const connections = new Map<Socket<Accepted | undefined>, HttpConnection>();
+  const nowMs = () => performance.now();
   try {
-    const server = Bun.serve({
+    const server = Bun.listen<Accepted | undefined>({
       hostname: formatAddress(endpoint.address),
       port: endpoint.port,
-      idleTimeout: IDLE_TIMEOUT_S,
-      maxRequestBodySize: options.longestRequestBytes,
-      development: false,
       ...(tls ? { tls: { key: tls.keyPem, cert: tls.certificatePem } } : {}),
-      async fetch(request, server) {
-        const remote = server.requestIP(request);
-        const connection: Connection = {
-          remoteAddress: remote?.address ?? "",
-          remotePort: remote?.port ?? 0,
-          neverIdle: () => server.timeout(request, 0),
-        };
-        for (const route of routes) {
-          const response = await route(request, connection);
-          if (response) return response;
-        }
-        return new Response("not found\n", { status: 404 });
-      },
-      error(error) {
-        log.error(`a request failed: ${errorMessage(error)}`);
-        return new Response("internal error\n", { status: 500 });
+      socket: {
+        open(socket) {
+          const { remoteAddress, remotePort } = socket;
+          const client = clientOf(remoteAddress);
+          if (!crowd.enter(client)) return void socket.terminate();
+          const handle = (request: Request) => respond(options, request, { remoteAddress, remotePort });
+          const connection = new HttpConnection(socket, handle, longestRequestBytes, nowMs);
+          socket.data = { client };
+          connections.set(socket, connection);
+        },
+        data: (socket, bytes) => connections.get(socket)?.handleData(bytes),
+        drain: (socket) => connections.get(socket)?.handleDrain(),
+        close(socket) {
+          const connection = connections.get(socket);
+          if (!connection) return;
+          connections.delete(socket);
+          crowd.leave(socket.data!.client);
+          connection.handleClose();
+        },
+        error() {},
       },
     });
-    return { port: server.port!, stop: () => server.stop(true) };
+    const checking = setInterval(() => {
+      for (const connection of connections.values()) connection.checkTime();
+    }, CHECK_INTERVAL_MS);
+    checking.unref();
+    return {
+      port: server.port,
+      get connections() {
+        return connections.size;
+      },
+      get refusedConnections() {
+        return crowd.refused;
+      },
+      async stop() {
+        clearInterval(checking);
+        server.stop(true);
+        for (const socket of [...connections.keys()]) socket.terminate();
+      },
+    };
   } catch (error) {
     throw listenError(endpoint, error);
+  }
+}
+
+interface Accepted {
+  readonly client: string;
+}
+
+async function respond({ routes, log }: ListenerOptions, request: Request, connection: Connection): Promise<Response> {
+  try {
+    for (const route of routes) {
+      const response = await route(request, connection);
+      if (response) return response;
+    }
+    return new Response("not found\n", { status: 404 });
+  } catch (error) {
+    log.error(`a request failed: ${errorMessage(error)}`);
+    return new Response("internal error\n", { status: 500 });
+  }
+}
+
+/** How many connections there are, in all and of each client. */
+class Crowd {
+  readonly #limits: ConnectionLimits;
+  readonly #ofClients = new Map<string, number>();
+  #count = 0;
+  refused = 0;
+
+  constructor(limits: ConnectionLimits) {
+    this.#limits = limits;
+  }
+
+  /** False where there is no room. */
+  enter(client: string): boolean {
+    const ofClient = this.#ofClients.get(client) ?? 0;
+    if (this.#count >= this.#limits.connections || ofClient >= this.#limits.connectionsPerClient) {
+      this.refused++;
+      return false;
+    }
+    this.#count++;
+    this.#ofClients.set(client, ofClient + 1);
+    return true;
+  }
+
+  leave(client: string): void {
+    this.#count--;
+    const left = this.#ofClients.get(client)! - 1;
+    if (left > 0) this.#ofClients.set(client, left);
+    else this.#ofClients.delete(client);
   }
 }
 

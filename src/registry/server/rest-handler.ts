@@ -17,7 +17,7 @@ import type { Channels } from "./channels.ts";
 import type { RegistryCounters } from "./counters.ts";
 import type { Executor, Outcome, RawCommand } from "./executor.ts";
 import type { RegistryLimits } from "./limits.ts";
-import type { Connection, Route } from "./listener.ts";
+import type { Route } from "./listener.ts";
 import { clientOf } from "./rate-limiter.ts";
 import { limitExceeded, noToken, RedisError, wrongToken } from "./redis-error.ts";
 
@@ -51,7 +51,7 @@ export function restHandler(options: RestHandlerOptions): Route {
     try {
       if (!grant) throw token === undefined ? noToken() : wrongToken();
       if (subscribes) {
-        response = subscribe(options, { request, connection, grant, client }, pathname.slice(SUBSCRIBE_PATH.length));
+        response = subscribe(options, { request, grant, client }, pathname.slice(SUBSCRIBE_PATH.length));
       } else if (request.method === "POST") {
         response = await execute(options, { request, grant, visit }, pathname);
       } else {
@@ -173,14 +173,13 @@ async function readInTime(
 
 interface SubscribingRequest {
   readonly request: Request;
-  readonly connection: Connection;
   readonly grant: Grant;
   readonly client: string;
 }
 
 function subscribe(
   { channels, limits, counters }: RestHandlerOptions,
-  { request, connection, grant, client }: SubscribingRequest,
+  { request, grant, client }: SubscribingRequest,
   encodedChannel: string,
 ): Response {
   if (request.method !== "POST" && request.method !== "GET") {
@@ -194,7 +193,6 @@ function subscribe(
     return errorResponse(503, limitExceeded("number of subscribers"));
   }
   counters.commands++;
-  connection.neverIdle();
   return new Response(channels.subscribe(channel, client), {
     headers: { "Content-Type": "text/event-stream", "Cache-Control": "no-store" },
   });
@@ -248,7 +246,11 @@ function answer({ counters }: RestHandlerOptions, visit: Visit, body: object): R
   const bytes = utf8(JSON.stringify(body));
   visit.charge(0, bytes.length);
   counters.bytesSent += bytes.length;
-  const headers = { "Content-Type": "application/json;charset=utf-8", "Cache-Control": "no-store" };
+  const headers = {
+    "Content-Type": "application/json;charset=utf-8",
+    "Content-Length": String(bytes.length),
+    "Cache-Control": "no-store",
+  };
   if (bytes.length <= SENT_AT_ONCE_BYTES) return new Response(bytes, { headers });
   return visit.hold(bytes.length) ? { bytes, headers } : comeAgain(503);
 }

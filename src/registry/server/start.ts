@@ -9,7 +9,7 @@ import { formatPinnedUrl } from "../url.ts";
 import { type Access, type RegistryTokens, TokenAccess } from "./access.ts";
 import { Admission } from "./admission.ts";
 import { Channels } from "./channels.ts";
-import { newCounters, type RegistryStatistics } from "./counters.ts";
+import { newCounters, type RegistryStatistics, type ServedStatistics } from "./counters.ts";
 import { Executor } from "./executor.ts";
 import { Keyspace } from "./keyspace.ts";
 import { DEFAULT_LIMITS, type RegistryLimits } from "./limits.ts";
@@ -77,7 +77,7 @@ export interface RegistryServer {
   /** The pin of its key; absent for plain HTTP. */
   readonly pin: Pin | undefined;
   readonly access: TokenAccess;
-  statistics(): RegistryStatistics;
+  statistics(): ServedStatistics;
   /** The URL by another name or address of this machine (`[...]` around IPv6). */
   urlAt(host: string): string;
   stop(): Promise<void>;
@@ -88,13 +88,15 @@ export async function startRegistryServer(options: RegistryServerOptions): Promi
   const endpoint = typeof options.listen === "string" ? parseListen(options.listen) : options.listen;
   const identity = options.tls === "none" ? undefined : (options.tls ?? createTlsIdentity());
   const access = new TokenAccess(options.tokens);
+  const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const service = openRegistryService({ ...options, access });
   try {
     const listener = startListener({
       endpoint,
       tls: identity,
       routes: [service.route],
-      longestRequestBytes: options.limits?.requestBytes ?? DEFAULT_LIMITS.requestBytes,
+      longestRequestBytes: limits.requestBytes,
+      limits,
       log: options.log ?? silentLog,
     });
     const urlAt = (host: string) =>
@@ -105,7 +107,11 @@ export async function startRegistryServer(options: RegistryServerOptions): Promi
       port: listener.port,
       pin: identity?.pin,
       access,
-      statistics: service.statistics,
+      statistics: () => ({
+        ...service.statistics(),
+        connections: listener.connections,
+        refusedConnections: listener.refusedConnections,
+      }),
       urlAt,
       async stop() {
         await listener.stop();
