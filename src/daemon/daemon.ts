@@ -344,14 +344,7 @@ export class Daemon {
 
   /** Leaves the tailnet, and ends as `down` does: who this machine was is forgotten. Throws what `leave` throws. */
   async logout(force: boolean): Promise<void> {
-    try {
-      await this.running().leave(force);
-    } catch (error) {
-      if (!force || !isMinitailError(error, "registry-unreachable")) throw error;
-      this.#log.warn(
-        "the others could not be told that this machine leaves: remove it there with minitail node remove",
-      );
-    }
+    await this.running().leave(force);
     this.#forgets = true;
     this.down();
   }

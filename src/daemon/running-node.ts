@@ -169,6 +169,15 @@ export class RunningNode {
         hint: "move it first with minitail registry move URL, or give --force",
       });
     }
+    if (!force && tailnet.self && !tailnet.connected) {
+      throw new MinitailError(
+        "registry-unreachable",
+        "the registry cannot be reached: who is not connected now would not hear of it",
+        {
+          hint: "try again when it can, or give --force and remove this machine on a signer with minitail node remove",
+        },
+      );
+    }
     await leave(tailnet, { force });
   }
 

@@ -22,6 +22,8 @@ const LONGEST_WAIT_MS = 10 * 60_000;
 const JITTER_MS = 2_000;
 /** What comes due by time alone is looked for so often. */
 const LOOK_INTERVAL_MS = 60_000;
+/** Until the registry was read for the first time. */
+const FIRST_LOOK_INTERVAL_MS = 1_000;
 
 export interface StewardOptions {
   readonly tailnet: Tailnet;
@@ -57,7 +59,9 @@ export class Steward {
 
   #lookAgain(): void {
     this.#consider();
-    this.#look = this.#options.clock.after(LOOK_INTERVAL_MS, () => this.#lookAgain());
+    const { clock, tailnet } = this.#options;
+    const intervalMs = tailnet.lastSyncAtMs === undefined ? FIRST_LOOK_INTERVAL_MS : LOOK_INTERVAL_MS;
+    this.#look = clock.after(intervalMs, () => this.#lookAgain());
   }
 
   /** Waits for its turn where something is owed, and for nothing where nothing is. */

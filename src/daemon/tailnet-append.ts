@@ -4,8 +4,8 @@
  */
 
 import { equalBytes } from "../base/bytes.ts";
-import { isMinitailError, MinitailError } from "../base/errors.ts";
 import type { Clock } from "../base/clock.ts";
+import { isMinitailError, MinitailError } from "../base/errors.ts";
 import type { Chain } from "../trust/chain.ts";
 import type { ChainList, Proposal } from "./tailnet-chain-list.ts";
 import { delay, randomFraction, type TailnetContext } from "./tailnet-context.ts";
@@ -63,6 +63,7 @@ export async function appendToChain(
 ): Promise<void> {
   const { clock, random } = context;
   const deadlineMs = clock.monotonicMs() + LIMIT_MS;
+  let wasTokenRefused = false;
   for (let lost = 0; ; lost++) {
     if (lost > 0) await delay(clock, randomFraction(random) * Math.min(WAIT_STEP_MS * lost, LONGEST_WAIT_MS));
     await list.read();
@@ -79,7 +80,14 @@ export async function appendToChain(
         hint: "try again; if it stays, the registry loses or reorders writes",
       });
     }
-    await list.push(proposal);
+    try {
+      await list.push(proposal);
+    } catch (error) {
+      // The token changed with an epoch that began just now: reading brings the new one.
+      if (!isMinitailError(error, "wrong-token") || wasTokenRefused) throw error;
+      wasTokenRefused = true;
+      continue;
+    }
     await list.read();
     if (!propose(list.chain)) return;
   }

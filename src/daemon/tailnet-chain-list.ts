@@ -47,6 +47,8 @@ export interface ChainListOptions {
   readonly epochs: Epochs;
   /** What opens our boxes. */
   readonly sealKeys: readonly KeyPair[];
+  /** Told of new network keys as soon as they are known: what the registry takes may have changed with them. */
+  onEpoch?(): void;
   readonly random: RandomSource;
   /** Our own copy, where there is one. */
   readonly chain?: Chain | undefined;
@@ -274,7 +276,9 @@ export class ChainList {
     const { epochs } = this.#options;
     if (!chain || epochs.missing(chain.state).length === 0) return false;
     const isNew = !epochs.keys.has(currentEpoch(chain.state)) && (await this.#boxes.open(chain));
-    return this.learnFromChain() || isNew;
+    const hasLearned = this.learnFromChain() || isNew;
+    if (hasLearned) this.#options.onEpoch?.();
+    return hasLearned;
   }
 
   /** Takes the older keys out of the rotations of the chain; true if any was new. */

@@ -8,7 +8,7 @@
  */
 
 import type { Clock, Timer } from "../base/clock.ts";
-import { errorMessage } from "../base/errors.ts";
+import { errorMessage, isMinitailError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { RandomSource } from "../crypto/random.ts";
 import type { Registry, Subscription } from "../registry/registry.ts";
@@ -137,7 +137,9 @@ export class TailnetFeed {
         this.#failures = 0;
         this.#failure = undefined;
       } catch (error) {
-        this.#wanted = mergeScopes(this.#wanted, scope);
+        // The token changes with the epoch, and the chain leads to the new one.
+        const isTokenOld = isMinitailError(error, "wrong-token");
+        this.#wanted = mergeScopes(this.#wanted, isTokenOld ? WHOLE_SCOPE : scope);
         this.#scheduleRetry(error);
       }
     }

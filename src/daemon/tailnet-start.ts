@@ -166,13 +166,15 @@ export function selfIdOf(context: TailnetContext): NodeId {
 
 /** What a newcomer reads the chain with; `sealKeys` open its boxes. */
 export function readerOf(
-  { registry, random }: TailnetContext,
+  context: TailnetContext,
   membership: Membership,
   sealKeys: readonly KeyPair[],
 ): { readonly list: ChainList; readonly epochs: Epochs } {
   const { tailnetId } = membership;
+  const { registry, random } = context;
   const epochs = new Epochs(tailnetId, membership.epochs);
-  return { list: new ChainList({ registry, random, tailnetId, epochs, sealKeys }), epochs };
+  const onEpoch = () => context.useTokens?.(epochs.registryTokens);
+  return { list: new ChainList({ registry, random, tailnetId, epochs, sealKeys, onEpoch }), epochs };
 }
 
 /** Stores what makes this machine a member, the membership last: where that is, all is. */

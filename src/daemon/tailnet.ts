@@ -107,7 +107,8 @@ export class Tailnet {
     this.#epochs = new Epochs(tailnetId, membership.epochs);
     const epochs = this.#epochs;
     const seenNumber = loadSeenNumber(context.store) ?? chain.head.number;
-    this.#list = new ChainList({ registry, tailnetId, epochs, sealKeys, random, chain, seenNumber });
+    const onEpoch = () => this.#storeEpochs();
+    this.#list = new ChainList({ registry, tailnetId, epochs, sealKeys, onEpoch, random, chain, seenNumber });
     this.#storedSeenNumber = seenNumber;
     this.#held = new HeldWrites(context.store);
     const findMember = (id: NodeId) => this.state.members.get(id);

@@ -90,8 +90,8 @@ export interface Member {
 export interface Network {
   readonly database: MemoryDatabase;
   readonly first: Member;
-  /** Another machine, by a fresh join key. */
-  join(name: string): Promise<Member>;
+  /** Another machine, by a fresh join key, of which `extra` may say more. */
+  join(name: string, extra?: Partial<JoinKeyRequest>): Promise<Member>;
 }
 
 export async function makeNetwork(poolText = "10.11.12.0/24"): Promise<Network> {
@@ -107,8 +107,8 @@ export async function makeNetwork(poolText = "10.11.12.0/24"): Promise<Network> 
   return {
     database,
     first,
-    async join(name) {
-      const joinKey = await makeJoinKey(first.tailnet);
+    async join(name, extra) {
+      const joinKey = await makeJoinKey(first.tailnet, extra);
       const newcomer = open();
       return { ...newcomer, tailnet: await joinTailnet(newcomer.context, joinKey, name) };
     },

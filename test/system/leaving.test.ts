@@ -82,6 +82,12 @@ describe("node remove", () => {
       expect((await json<RegistryStatus>(d, "registry", "status")).chainLength).toBe(before.chainLength);
       expect(before.chainLength).toBeLessThan(chainLength);
       await b.expectPing(addressOf(c, nodes));
+      // The registry takes another token now, which the members have.
+      await b.output("node", "rotate-key");
+      const { nodeKey } = (await b.status()).self!;
+      await eventually("gamma to read it", async () =>
+        (await c.status()).peers.some((peer) => peer.nodeKey === nodeKey),
+      );
 
       await d.output("down");
       expect(await d.minitail("up")).toMatchObject({

@@ -30,5 +30,5 @@ export async function doDuties(tailnet: Tailnet, lateJoins = new LateJoins()): P
     for (const machine of duties.revoke)
       if (state.members.has(machine)) draft.say({ kind: "revoke", machine }, nowMs, signer);
     return withRotation(tailnet, draft, signer);
-  });
+  }, "fail");
 }

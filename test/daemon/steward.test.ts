@@ -1,0 +1,181 @@
+/** What signers' daemons do by themselves, and that they do it once. */
+
+import { describe, expect, test } from "bun:test";
+import { formatBase64Url } from "../../src/base/bytes.ts";
+import type { Clock } from "../../src/base/clock.ts";
+import { silentLog } from "../../src/base/log.ts";
+import { systemRandom } from "../../src/crypto/random.ts";
+import { addSigner } from "../../src/daemon/decide/add-signer.ts";
+import { leave } from "../../src/daemon/decide/leave.ts";
+import { Steward } from "../../src/daemon/steward.ts";
+import type { Tailnet } from "../../src/daemon/tailnet.ts";
+import { openTailnet } from "../../src/daemon/tailnet-start.ts";
+import { loadMembership } from "../../src/daemon/tailnet-store.ts";
+import { EPHEMERAL_GONE_MS, EPHEMERAL_HEARTBEAT_MS } from "../../src/netmap/lifetime.ts";
+import { generateIdentity } from "../../src/trust/identity.ts";
+import { joinKeyIdOf, joinKeyPairs } from "../../src/trust/join-key.ts";
+import { seal } from "../../src/trust/seal.ts";
+import { decodeStatement } from "../../src/trust/statement.ts";
+import { NO_TERMS } from "../../src/trust/terms.ts";
+import { until } from "../registry/until.ts";
+import {
+  clockAhead,
+  contextOver,
+  HOUR_MS,
+  type Member,
+  makeJoinKey,
+  makeNetwork,
+  recordContent,
+} from "./tailnet-fixture.ts";
+
+/** A clock that tests move; waits are as short as those of `clockAhead`. */
+class MovedClock implements Clock {
+  aheadMs = 0;
+  readonly #clock = clockAhead(0);
+  readonly monotonicMs = this.#clock.monotonicMs;
+  readonly after = this.#clock.after;
+  nowMs(): number {
+    return Date.now() + this.aheadMs;
+  }
+}
+
+/** The member as it starts again by this clock, with its steward. */
+function runSteward(member: Member, clock: Clock = clockAhead(0)): Disposable & { readonly tailnet: Tailnet } {
+  member.tailnet.stop();
+  const tailnet = openTailnet(contextOver(member.registry, member.store, clock))!;
+  const steward = new Steward({ tailnet, clock, random: systemRandom, log: silentLog });
+  tailnet.start();
+  steward.start();
+  return {
+    tailnet,
+    [Symbol.dispose]() {
+      steward.stop();
+      tailnet.stop();
+    },
+  };
+}
+
+const countOf = ({ chain }: Tailnet, kind: string) =>
+  chain.statements.filter((bytes) => decodeStatement(bytes)?.body.kind === kind).length;
+
+describe("a signer's daemon", () => {
+  test("makes another network key after a machine left; of several signers one does", async () => {
+    const network = await makeNetwork();
+    const [two, three, four] = [await network.join("two"), await network.join("three"), await network.join("four")];
+    await network.first.tailnet.sync();
+    await addSigner(network.first.tailnet, "two", "all");
+    await addSigner(network.first.tailnet, "three", "all");
+    for (const { tailnet } of [two, three, four]) await tailnet.sync();
+    using first = runSteward(network.first);
+    using second = runSteward(two);
+    using third = runSteward(three);
+    const all = [first, second, third];
+    for (const { tailnet } of all) await until("a first reading", () => tailnet.lastSyncAtMs !== undefined);
+    await leave(four.tailnet, { force: false });
+    for (const { tailnet } of all) await until("the next epoch", () => tailnet.epoch === 1);
+    expect(countOf(first.tailnet, "rotate")).toBe(1);
+    expect(decodeStatement(first.tailnet.chain.statements.at(-1)!)?.author).toEqual(
+      network.first.context.identity.machineKey.publicKey,
+    );
+  });
+
+  test("does it for an earlier one that is away", async () => {
+    const network = await makeNetwork();
+    const [two, three] = [await network.join("two"), await network.join("three")];
+    await network.first.tailnet.sync();
+    await addSigner(network.first.tailnet, "two", "all");
+    await leave(three.tailnet, { force: false });
+    await two.tailnet.sync();
+    using second = runSteward(two);
+    await until("the next epoch", () => second.tailnet.epoch === 1);
+    expect(second.tailnet.state.rotationDue).toBe(false);
+  });
+
+  test("cancels join keys when their time is up, and those alone", async () => {
+    const network = await makeNetwork();
+    const clock = new MovedClock();
+    const one = await makeJoinKey(network.first.tailnet, { expiresAtMs: Date.now() + HOUR_MS, reusable: true });
+    await makeJoinKey(network.first.tailnet, { expiresAtMs: Date.now() + 3 * HOUR_MS });
+    await makeJoinKey(network.first.tailnet, { expiresAtMs: 0 });
+    using first = runSteward(network.first, clock);
+    await until("a first reading", () => first.tailnet.lastSyncAtMs !== undefined);
+    clock.aheadMs = 2 * HOUR_MS;
+    await first.tailnet.publishRecord(recordContent(network.first.context));
+    const id = joinKeyIdOf(joinKeyPairs(one.seed).signing.publicKey);
+    await until("the key to be cancelled", () => first.tailnet.state.joinKeys.get(id)!.cancelledAtNumber !== undefined);
+    expect(countOf(first.tailnet, "cancel-join-key")).toBe(1);
+    expect(first.tailnet.epoch).toBe(1);
+  });
+
+  test("removes who came late by a join key, by its own claim or by what a signer had signed", async () => {
+    const network = await makeNetwork();
+    const { first: one } = network;
+    const clock = new MovedClock();
+    const inTime = await network.join("in-time");
+    const key = await makeJoinKey(one.tailnet, { expiresAtMs: Date.now() + HOUR_MS, reusable: true });
+    const pairs = joinKeyPairs(key.seed);
+    const { epochs, tailnetId } = loadMembership(one.store)!;
+    // Written past the checks of an honest machine, straight into the list.
+    const joinAt = async (host: number, timeMs: number) => {
+      await one.tailnet.sync();
+      const identity = generateIdentity(systemRandom);
+      const { chain } = one.tailnet;
+      const body = {
+        kind: "join",
+        machineKey: identity.machineKey.publicKey,
+        sealKey: identity.sealKey.publicKey,
+        address: new Uint8Array([10, 11, 12, host]),
+        name: `late-${host}`,
+        terms: NO_TERMS,
+      } as const;
+      const bytes = chain.sign(body, timeMs, pairs.signing, identity.machineKey);
+      const sealed = seal(bytes, { kind: "statement", tailnetId }, epochs[0]!.networkKey, systemRandom);
+      network.database.list(":chain").push(formatBase64Url(sealed));
+      await one.tailnet.sync();
+    };
+    await joinAt(100, Date.now());
+    await joinAt(101, Date.now() + 2 * HOUR_MS);
+    expect(one.tailnet.state.members.size).toBe(4);
+    using first = runSteward(one, clock);
+    const names = () => [...first.tailnet.state.members.values()].map(({ name }) => name);
+    await until("the late one to be removed", () => !names().includes("late-101"));
+    expect(names()).toEqual(["one", "in-time", "late-100"]);
+    expect(inTime.tailnet.self).toBeDefined();
+  });
+
+  test("removes ephemeral machines that are not heard of, and no others", async () => {
+    const network = await makeNetwork();
+    const clock = new MovedClock();
+    const lasting = await network.join("lasting");
+    const ephemeral = (name: string) => network.join(name, { terms: { ...NO_TERMS, ephemeral: true } });
+    const [silent, heard] = [await ephemeral("silent"), await ephemeral("heard")];
+    for (const member of [lasting, silent]) await member.tailnet.publishRecord(recordContent(member.context));
+    const later = openTailnet(contextOver(heard.registry, heard.store, clockAhead(EPHEMERAL_HEARTBEAT_MS)))!;
+    await later.publishRecord(recordContent(heard.context));
+    using first = runSteward(network.first, clock);
+    await until("a first reading", () => first.tailnet.lastSyncAtMs !== undefined);
+    expect(first.tailnet.state.members.size).toBe(4);
+    clock.aheadMs = EPHEMERAL_GONE_MS;
+    await first.tailnet.publishRecord(recordContent(network.first.context));
+    const names = () => [...first.tailnet.state.members.values()].map(({ name }) => name);
+    await until("the silent one to be removed", () => !names().includes("silent"));
+    expect(names()).toEqual(["one", "lasting", "heard"]);
+  });
+
+  test("who is no signer, or has not read the registry, does nothing", async () => {
+    const network = await makeNetwork();
+    const [two, three] = [await network.join("two"), await network.join("three")];
+    await leave(three.tailnet, { force: false });
+    await two.tailnet.sync();
+    expect(two.tailnet.state.rotationDue).toBe(true);
+    using second = runSteward(two);
+    await until("the second to have looked", () => second.tailnet.lastSyncAtMs !== undefined);
+    network.database.isDown = true;
+    using first = runSteward(network.first);
+    expect(first.tailnet.lastSyncAtMs).toBeUndefined();
+    network.database.isDown = false;
+    network.database.reconnect();
+    await until("the first to rotate", () => first.tailnet.epoch === 1);
+    expect(countOf(first.tailnet, "rotate")).toBe(1);
+  });
+});
