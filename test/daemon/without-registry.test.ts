@@ -59,6 +59,14 @@ describe("a removal with the registry gone", () => {
     expect([...newcomer.state.members.values()].map(({ name }) => name)).toEqual(["one", "two", "three", "five"]);
   });
 
+  test("does not wait for a registry that hangs", async () => {
+    const { one, two, four } = await fourMembers();
+    mesh.linkQuietly(one, two);
+    one.registry.transaction = () => new Promise(() => {});
+    await removeNode(one.tailnet, { node: "four", withMachines: false });
+    await until("two has dropped it", () => !knows(two, four));
+  });
+
   test("is not begun a second time where the first try may have reached the registry", async () => {
     const { one, three, database } = await fourMembers();
     let losesAnswers = true;
