@@ -172,3 +172,49 @@ describe("kill -9 of the embedded server", () => {
     held.close();
   });
 });
+
+test("a full disk: writes are refused and nothing of them is there, reading goes on, and room is used when there is some", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "minitail-full-"));
+  const script = join(import.meta.dir, "registry-server-child.ts");
+  const seed = new Uint8Array(32).fill(8).toHex();
+  const token = "token-of-tests";
+  const mount = `mount -t tmpfs -o size=2m,mode=700 none ${folder} && head -c 1000000 /dev/zero > ${folder}/ballast`;
+  const serve = `exec ${process.execPath} ${script} ${folder}/registry.db ${await freePort()} ${token} ${seed}`;
+  // A mount that this process and its children alone see, and that ends with them.
+  const child = Bun.spawn(["unshare", "--mount", "sh", "-c", `${mount} && ${serve}`], {
+    stdout: "pipe",
+    stderr: "inherit",
+  });
+  const url = new TextDecoder().decode((await child.stdout.getReader().read()).value).trim();
+  const registry = openRegistry(url, { token });
+  try {
+    await registry.set("small", "1");
+    const value = "x".repeat(50_000);
+    let stored = 0;
+    const write = async () => {
+      stored = await registry.rpush("list", value);
+    };
+    const full = await rejection(
+      (async () => {
+        for (;;) await write();
+      })(),
+    );
+    expect(["registry-refused", "registry-unreachable"]).toContain((full as { code: string }).code);
+    expect(stored).toBeGreaterThan(2);
+    expect(await registry.llen("list")).toBe(stored);
+    expect(await registry.get("small")).toBe("1");
+    rmSync(`/proc/${child.pid}/root${folder}/ballast`);
+    await until("there is room again", () =>
+      write().then(
+        () => true,
+        () => false,
+      ),
+    );
+    expect(await registry.llen("list")).toBe(stored);
+  } finally {
+    registry.close();
+    child.kill();
+    await child.exited;
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
