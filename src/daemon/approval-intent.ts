@@ -2,6 +2,7 @@
 
 import { equalBytes, formatBase64Url, parseBase64Url } from "../base/bytes.ts";
 import { systemClock } from "../base/clock.ts";
+import { isMinitailError, MinitailError } from "../base/errors.ts";
 import { systemRandom } from "../crypto/random.ts";
 import type { RetryOptions } from "../registry/backoff.ts";
 import {
@@ -65,10 +66,19 @@ export async function obtainApproval(input: ApprovalInput, intent: AskIntent): P
     });
     keepIntent(state, { ...asked, answer: formatBase64Url(sealed) });
     return answer;
+  } catch (error) {
+    throw intent.token === undefined && isMinitailError(error, "wrong-token") ? tokenNeeded(error) : error;
   } finally {
     input.onApproval(undefined);
     registry.close();
   }
+}
+
+function tokenNeeded(cause: unknown): MinitailError {
+  return new MinitailError("wrong-token", "this registry takes no requests without its token", {
+    hint: "add --token, or join with a key: minitail up --join KEY",
+    cause,
+  });
 }
 
 /** The next start asks anew. */

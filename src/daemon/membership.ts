@@ -75,7 +75,7 @@ export async function establishMembership(input: MembershipOptions): Promise<Mem
   const { state, options } = input;
   const known = loadMembership(storeOf(state));
   if (!known) return follow(input, settleIntent(state, options));
-  if (formerSelf(state) && mayComeBack(state, options)) {
+  if (mayComeBack(state, options) && formerSelf(state)) {
     await refuseOtherInvitation(options, known.tailnetId);
     return follow(input, settleIntent(state, options));
   }

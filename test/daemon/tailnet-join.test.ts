@@ -1,12 +1,14 @@
 import { describe, expect, test } from "bun:test";
 import { formatBase64Url } from "../../src/base/bytes.ts";
-import { formatAddress } from "../../src/base/ip.ts";
+import { formatAddress, parseAddress } from "../../src/base/ip.ts";
+import { systemRandom } from "../../src/crypto/random.ts";
 import { createJoinKey } from "../../src/daemon/decide/create-join-key.ts";
 import { removeNode } from "../../src/daemon/decide/remove-node.ts";
 import { revokeKey } from "../../src/daemon/decide/revoke-key.ts";
 import { createTailnet, joinTailnet, openTailnet } from "../../src/daemon/tailnet-start.ts";
 import { openEpochBox } from "../../src/trust/epoch.ts";
 import { type JoinKey, joinKeyIdOf, joinKeyPairs } from "../../src/trust/join-key.ts";
+import { seal } from "../../src/trust/seal.ts";
 import { NO_TERMS } from "../../src/trust/terms.ts";
 import { MemoryDatabase, MemoryRegistry } from "./memory-registry.ts";
 import {
@@ -46,6 +48,44 @@ describe("joining", () => {
     const terms = { user: "ada", tags: ["tag:server"], ephemeral: true, memberUntilMs: 0 };
     const joined = await joinTailnet(newcomer(database), await makeJoinKey(first.tailnet, { terms }), "x");
     expect(joined.self!.terms).toEqual(terms);
+  });
+
+  test("a joiner that gives itself tags, another's address or name, is refused by every member, and the key is unused", async () => {
+    const network = await makeNetwork();
+    const { first, database } = network;
+    const two = await network.join("two");
+    const terms = { ...NO_TERMS, tags: ["tag:server"] };
+    const key = await makeJoinKey(first.tailnet, { terms });
+    await two.tailnet.sync();
+    const { signing } = joinKeyPairs(key.seed);
+    const intruder = newcomer(database);
+    const { machineKey, sealKey } = intruder.identity;
+    const honest = {
+      kind: "join",
+      machineKey: machineKey.publicKey,
+      sealKey: sealKey.publicKey,
+      address: parseAddress("10.11.12.9")!,
+      name: "intruder",
+      terms: NO_TERMS,
+    } as const;
+    const { epochSecret, chain } = two.tailnet;
+    const as = { kind: "statement", tailnetId: chain.tailnetId } as const;
+    for (const change of [
+      { terms: { ...NO_TERMS, tags: ["tag:admin", "tag:server"] } },
+      { terms },
+      { terms: { ...NO_TERMS, user: "root" } },
+      { address: two.tailnet.self!.ipv4 },
+      { address: parseAddress("192.0.2.1")! },
+      { name: "two" },
+    ]) {
+      const bytes = chain.sign({ ...honest, ...change }, Date.now(), signing, machineKey);
+      database.list(":chain").push(formatBase64Url(seal(bytes, as, epochSecret.networkKey, systemRandom)));
+    }
+    for (const { tailnet } of [first, two]) {
+      await tailnet.sync();
+      expect(tailnet.state.members.size).toBe(2);
+    }
+    expect((await joinTailnet(newcomer(database), key, "x")).self!.terms).toEqual(terms);
   });
 
   test("tags may come in any order and twice; what the chain does not take is refused before it is written", async () => {

@@ -101,6 +101,20 @@ function reopened({ store }: Member, database: MemoryDatabase, lie: MemoryRegist
   return openTailnet(contextOver(registry, store))!;
 }
 
+/** As soon as two meet who were shown different chains, both know. */
+function expectForksSeen(tailnets: readonly Tailnet[]): void {
+  const shown = tailnets.map(({ chain }) => chain.statements.slice(1));
+  for (const [i, tailnet] of tailnets.entries()) {
+    for (const statements of shown.toSpliced(i, 1)) tailnet.takeNews({ statements, records: [] });
+  }
+  for (const one of tailnets) {
+    for (const other of tailnets) {
+      const isOther = !other.chain.contains(one.chain.head) && !one.chain.contains(other.chain.head);
+      if (isOther) expect(one.openBranches.some((branch) => branch.chain.contains(other.chain.head))).toBe(true);
+    }
+  }
+}
+
 test(
   "a registry that lies about the race, to each its own: every member's verdict lets in one, or none",
   async () => {
@@ -124,6 +138,7 @@ test(
         for (const tailnet of members) await outcome(tailnet.sync());
         for (const tailnet of [...members, ...joined]) expect(admittedBy(key, tailnet).length).toBeLessThan(2);
         for (const tailnet of joined) expect(admittedBy(key, tailnet)).toEqual([tailnet.selfId]);
+        expectForksSeen([...members, ...joined]);
         racesWon += members.filter((tailnet) => admittedBy(key, tailnet).length === 1).length;
       }),
       { seed: 50, numRuns: 25 },
