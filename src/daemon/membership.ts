@@ -1,51 +1,37 @@
 /**
- * How this machine comes to its tailnet: what was asked for on the command line, written down before it is
- * begun, so that a start after a crash goes on with it, and what is on disk once it is a member.
+ * How this machine comes to its tailnet: by what is on disk once it is a member, or by what was asked for on the command
+ * line (`membership-ways.ts`), written down before it is begun, so that a start after a crash goes on with it.
  */
 
 import { isDeepStrictEqual } from "node:util";
 import { equalBytes } from "../base/bytes.ts";
-import { systemClock } from "../base/clock.ts";
-import { isMinitailError, MinitailError } from "../base/errors.ts";
+import { MinitailError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { systemRandom } from "../crypto/random.ts";
-import { withRetry } from "../registry/backoff.ts";
 import type { Registry } from "../registry/registry.ts";
 import { pinOfTlsSeed } from "../registry/tls-identity.ts";
-import { parseRegistryUrl } from "../registry/url.ts";
 import type { FormerMember } from "../trust/chain-state.ts";
 import { nodeIdOf, type TailnetId } from "../trust/identity.ts";
-import { type JoinKey, parseJoinKey } from "../trust/join-key.ts";
-import { deriveSharedSecretKeys, estimateSecretBits, type SharedSecretKeys } from "../trust/secret.ts";
-import { type ApprovalInput, approvedAddresses, forgetApproval, obtainApproval } from "./approval-intent.ts";
-import { enterApproved } from "./approved-start.ts";
-import {
-  type EmbeddedRegistry,
-  type EmbeddedRegistryKeys,
-  forgetEmbeddedRegistryKeys,
-  generateEmbeddedRegistryKeys,
-  readEmbeddedRegistryKeys,
-  startEmbeddedRegistry,
-  writeEmbeddedRegistryKeys,
-} from "./embedded-registry.ts";
-import { type AskIntent, forgetIntent, hasIntent, type Intent, settleIntent } from "./intent.ts";
+import { parseJoinKey } from "../trust/join-key.ts";
+import { deriveSharedSecretKeys } from "../trust/secret.ts";
+import type { ApprovalInput } from "./approval-intent.ts";
+import { type EmbeddedRegistry, readEmbeddedRegistryKeys, startEmbeddedRegistry } from "./embedded-registry.ts";
+import { forgetIntent, hasIntent, settleIntent } from "./intent.ts";
+import { contextOf, membershipOf, storeOf } from "./membership-enter.ts";
 import { COME_BACK_HINT } from "./membership-health.ts";
-import { NodeKey } from "./node-key.ts";
+import { addressesOf, follow, secretRegistryAddress } from "./membership-ways.ts";
+import type { NodeKey } from "./node-key.ts";
 import type { UpOptions } from "./options.ts";
-import { forgetRegistries, hasRegistries, readRegistries, writeRegistries } from "./registries-file.ts";
+import { hasRegistries, readRegistries, writeRegistries } from "./registries-file.ts";
 import { registryAddressOf, requireUsable } from "./registry-choice.ts";
 import type { RegistryAddress } from "./registry-connection.ts";
 import { RegistryHome } from "./registry-home.ts";
 import type { Settings } from "./settings.ts";
 import type { StateDirectory } from "./state-directory.ts";
 import type { Tailnet } from "./tailnet.ts";
-import type { TailnetContext } from "./tailnet-context.ts";
 import { tailnetKeys } from "./tailnet-keys.ts";
-import { createTailnet, joinBySecret, joinTailnet, openTailnet, tailnetIdOfSecret } from "./tailnet-start.ts";
+import { openTailnet, tailnetIdOfSecret } from "./tailnet-start.ts";
 import { loadChain, loadMembership, loadOrCreateIdentity } from "./tailnet-store.ts";
-
-/** Who waits longer is told for what. */
-const SAID_AFTER_MS = 1000;
 
 /** A machine that is a member, and the registry that it follows. */
 export interface Membership {
@@ -185,179 +171,4 @@ function requireFiles(state: StateDirectory, names: readonly string[]): void {
       hint: "put it back from a backup, or remove the whole folder and join again",
     });
   }
-}
-
-function follow(input: MembershipOptions, intent: Intent): Promise<Membership> {
-  switch (intent.kind) {
-    case "create":
-      return createHere(input);
-    case "join":
-      return joinByKey(input, parseJoinKey(intent.joinKey));
-    case "secret":
-      return joinBySharedSecret(input, intent);
-    case "ask":
-      return joinByApproval(input, intent);
-  }
-}
-
-async function createHere(input: MembershipOptions): Promise<Membership> {
-  const { state, settings } = input;
-  const keys = readEmbeddedRegistryKeys(state) ?? generateEmbeddedRegistryKeys();
-  const embedded = await serveHere(input, keys);
-  return enter(input, [embedded.own], embedded, async (context) => {
-    // A first try that failed after the tailnet was on disk is gone on with: it has been made.
-    const { pool, name } = settings;
-    return openTailnet(context) ?? (await createTailnet(context, { pool, name, registryToken: keys.token }));
-  });
-}
-
-async function joinByKey(input: MembershipOptions, joinKey: JoinKey): Promise<Membership> {
-  return enterElsewhere(input, addressesOf(joinKey), (context) => joinTailnet(context, joinKey, input.settings.name));
-}
-
-async function joinByApproval(input: MembershipOptions, intent: AskIntent): Promise<Membership> {
-  const { state, settings, signal, onApproval } = input;
-  const identity = loadOrCreateIdentity(storeOf(state), systemRandom);
-  const onWaiting = waitingTeller(input);
-  const answer = await obtainApproval({ state, identity, name: settings.name, signal, onWaiting, onApproval }, intent);
-  const addresses = approvedAddresses(intent, answer);
-  return enterElsewhere(input, addresses, (context) => enterApproved(context, answer)).catch((error: unknown) => {
-    if (isMinitailError(error, "machine-removed")) forgetApproval(state, intent);
-    throw error;
-  });
-}
-
-function addressesOf(joinKey: JoinKey): readonly RegistryAddress[] {
-  return joinKey.registries.map(({ urls, token, pin }) => ({ urls, token: token === "" ? undefined : token, pin }));
-}
-
-async function joinBySharedSecret(
-  input: MembershipOptions,
-  intent: Extract<Intent, { kind: "secret" }>,
-): Promise<Membership> {
-  const { settings } = input;
-  const keys = await deriveSharedSecretKeys(intent.secret);
-  const { pool, name } = settings;
-  const secretBits = estimateSecretBits(intent.secret);
-  const join = (context: TailnetContext) => joinBySecret(context, keys, { pool, name, secretBits });
-  if (intent.registryUrl !== undefined) {
-    const address = secretRegistryAddress(intent.registryUrl, intent.token, keys);
-    return enterElsewhere(input, [address], join).catch((error: unknown) => {
-      throw asWrongSecret(error, intent.token);
-    });
-  }
-  const embedded = await serveHere(input, { tlsSeed: keys.tlsSeed, token: keys.registryToken, olderTokens: [] });
-  return enter(input, [embedded.own], embedded, join);
-}
-
-/** Without a token the registry is one that a member with the same secret serves: token and pin follow from it. */
-function secretRegistryAddress(url: string, token: string | undefined, keys: SharedSecretKeys): RegistryAddress {
-  const parsed = parseRegistryUrl(url);
-  if (parsed.kind === "redis" || token !== undefined) return { urls: [url], token, pin: undefined };
-  return { urls: [url], token: keys.registryToken, pin: parsed.pin ?? pinOfTlsSeed(keys.tlsSeed) };
-}
-
-/** A registry whose key and token follow from another secret shows that by its pin. */
-function asWrongSecret(error: unknown, token: string | undefined): unknown {
-  if (token !== undefined || !isMinitailError(error)) return error;
-  if (error.code !== "wrong-pin" && error.code !== "wrong-token") return error;
-  return new MinitailError("wrong-secret", "the registry there is of another shared secret", {
-    hint: "check --secret, or give the registry's own --token and the #pin= of its URL",
-    cause: error,
-  });
-}
-
-/** Serves the registry on this machine. Where it is, is on disk before anybody is a member. */
-function serveHere({ state, settings, log }: MembershipOptions, keys: EmbeddedRegistryKeys): Promise<EmbeddedRegistry> {
-  forgetRegistries(state);
-  writeEmbeddedRegistryKeys(state, keys);
-  return startEmbeddedRegistry(state, settings.listen, keys, log);
-}
-
-/** Joins by a registry on another machine. Where it is, is on disk before this machine is a member. */
-async function enterElsewhere(
-  input: MembershipOptions,
-  addresses: readonly RegistryAddress[],
-  join: (context: TailnetContext) => Promise<Tailnet>,
-): Promise<Membership> {
-  forgetEmbeddedRegistryKeys(input.state);
-  writeRegistries(input.state, addresses);
-  return enter(input, addresses, undefined, join);
-}
-
-/** Reaches the registry, waiting for it as long as it takes, and joins. */
-async function enter(
-  input: MembershipOptions,
-  addresses: readonly RegistryAddress[],
-  embedded: EmbeddedRegistry | undefined,
-  join: (context: TailnetContext) => Promise<Tailnet>,
-): Promise<Membership> {
-  const { state, signal } = input;
-  const tellWaiting = waitingTeller(input);
-  const home = new RegistryHome(state, embedded, embedded ? undefined : addresses);
-  // What is under way ends at once.
-  const giveUp = () => home.close();
-  signal.addEventListener("abort", giveUp);
-  if (signal.aborted) giveUp();
-  const { url } = home.client;
-  const slow = setTimeout(() => input.onWaiting(`waiting for the registry ${url} to answer`), SAID_AFTER_MS);
-  try {
-    const tailnet = await withRetry(() => join(contextOf(input, home)), {
-      signal,
-      onWaiting: (error, delayMs) => {
-        clearTimeout(slow);
-        tellWaiting(error, delayMs);
-      },
-    });
-    forgetIntent(state);
-    return membershipOf(input, tailnet, home);
-  } catch (error) {
-    home.close();
-    await embedded?.stop();
-    throw error;
-  } finally {
-    clearTimeout(slow);
-    signal.removeEventListener("abort", giveUp);
-  }
-}
-
-/** Says for whom this machine waits, and until when. */
-function waitingTeller({ onWaiting }: MembershipOptions): (error: Error, delayMs: number) => void {
-  return ({ message }, delayMs) =>
-    onWaiting(`waiting for the registry (${message}); next try in ${Math.ceil(delayMs / 1000)} s`);
-}
-
-function membershipOf({ state }: MembershipOptions, tailnet: Tailnet, registryHome: RegistryHome): Membership {
-  return {
-    tailnet,
-    registry: registryHome.client,
-    registryHome,
-    nodeKey: NodeKey.load(storeOf(state), loadOrCreateIdentity(storeOf(state), systemRandom), systemClock.nowMs()),
-    embedded: registryHome.embedded,
-  };
-}
-
-function contextOf({ state, log }: MembershipOptions, home: RegistryHome): TailnetContext {
-  const store = storeOf(state);
-  const identity = loadOrCreateIdentity(store, systemRandom);
-  return {
-    registry: home.client,
-    store,
-    identity,
-    clock: systemClock,
-    random: systemRandom,
-    log,
-    get servesRegistry() {
-      return home.servesOwn;
-    },
-    useTokens: (tokens) => home.setTokens(tokens),
-    followMove: (places) => home.followMove(places),
-  };
-}
-
-function storeOf(state: StateDirectory) {
-  return {
-    load: (name: string) => state.read(name),
-    save: (name: string, bytes: Uint8Array) => state.write(name, bytes),
-  };
 }
