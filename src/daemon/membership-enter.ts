@@ -87,6 +87,7 @@ export function waitingTeller({ onWaiting }: MembershipOptions): (error: Error, 
     onWaiting(`waiting for the registry (${message}); next try in ${Math.ceil(delayMs / 1000)} s`);
 }
 
+/** The membership of a machine that is a member by now. */
 export function membershipOf({ state }: MembershipOptions, tailnet: Tailnet, registryHome: RegistryHome): Membership {
   return {
     tailnet,
@@ -97,6 +98,7 @@ export function membershipOf({ state }: MembershipOptions, tailnet: Tailnet, reg
   };
 }
 
+/** What the parts of a membership work with on this machine; tokens and moves of the registry are followed by `home`. */
 export function contextOf({ state, log }: MembershipOptions, home: RegistryHome): TailnetContext {
   const store = storeOf(state);
   const identity = loadOrCreateIdentity(store, systemRandom);
@@ -115,6 +117,7 @@ export function contextOf({ state, log }: MembershipOptions, home: RegistryHome)
   };
 }
 
+/** The state directory as the tailnet keeps its files there. */
 export function storeOf(state: StateDirectory) {
   return {
     load: (name: string) => state.read(name),
