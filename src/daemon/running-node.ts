@@ -161,22 +161,13 @@ export class RunningNode {
     return { id, name, keyExpiresAt: expiresAtMs === 0 ? null : formatTime(expiresAtMs) };
   }
 
-  /** Throws `usage` where others would be left without what only this machine has. */
+  /** Throws `usage` where others would be left without what only this machine has, and what `leave` throws. */
   async leave(force: boolean): Promise<void> {
     const { tailnet, registryHome } = this.parts.membership;
     if (!force && registryHome.servesOwn && tailnet.state.members.size > 1 && tailnet.self) {
       throw new MinitailError("usage", "this machine serves the registry of the others", {
         hint: "move it first with minitail registry move URL, or give --force",
       });
-    }
-    if (!force && tailnet.self && !tailnet.connected) {
-      throw new MinitailError(
-        "registry-unreachable",
-        "the registry cannot be reached: who is not connected now would not hear of it",
-        {
-          hint: "try again when it can, or give --force and remove this machine on a signer with minitail node remove",
-        },
-      );
     }
     await leave(tailnet, { force });
   }

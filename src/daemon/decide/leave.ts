@@ -6,11 +6,14 @@ import type { Tailnet } from "../tailnet.ts";
 import { tailnetKeys } from "../tailnet-keys.ts";
 
 export interface LeaveRequest {
-  /** Also where nobody could admit or remove a machine afterwards. */
+  /** Also where nobody could admit or remove a machine afterwards, and where the registry cannot be told. */
   readonly force: boolean;
 }
 
-/** Its record is gone from the registry too. Throws `usage` where it is the only signer of others. */
+/**
+ * Its record is gone from the registry too. Throws `usage` where it is the only signer of others, and
+ * `registry-unreachable` where nobody but those who are connected to it now would hear of it.
+ */
 export async function leave(tailnet: Tailnet, { force }: LeaveRequest): Promise<void> {
   const { state, self, selfId, context } = tailnet;
   if (!self) return;
@@ -19,11 +22,14 @@ export async function leave(tailnet: Tailnet, { force }: LeaveRequest): Promise<
       hint: "make another one a signer with minitail lock add NAME, or give --force",
     });
   }
-  await tailnet.append((chain) => {
-    if (!chain!.state.members.has(selfId)) return undefined;
-    const statement = chain!.sign({ kind: "leave" }, context.clock.nowMs(), context.identity.machineKey);
-    return { statements: [statement], boxesFor: [] };
-  }, "alone");
+  await tailnet.append(
+    (chain) => {
+      if (!chain!.state.members.has(selfId)) return undefined;
+      const statement = chain!.sign({ kind: "leave" }, context.clock.nowMs(), context.identity.machineKey);
+      return { statements: [statement], boxesFor: [] };
+    },
+    force ? "alone" : "fail",
+  );
   try {
     await context.registry.hdel(tailnetKeys(tailnet.chain.tailnetId).nodes, selfId);
   } catch (error) {
