@@ -2,7 +2,9 @@
 
 import { isDeepStrictEqual } from "node:util";
 import type { Chain } from "../trust/chain.ts";
+import { nodeIdOf } from "../trust/identity.ts";
 import { type MachineRecord, nextRecordNumber, sealRecord } from "../trust/record.ts";
+import { isRegistryGone } from "./tailnet-append.ts";
 import type { TailnetContext } from "./tailnet-context.ts";
 import type { Epochs } from "./tailnet-epochs.ts";
 import type { RecordBook } from "./tailnet-records.ts";
@@ -59,6 +61,11 @@ export class OwnRecord {
     const content = this.#wanted;
     if (!content) return;
     const { clock, identity, random } = this.#context;
+    if (await this.#isThere(chain)) {
+      this.#written = content;
+      return;
+    }
+    const isNews = !isDeepStrictEqual(content, this.#written);
     const nowMs = clock.nowMs();
     const number = nextRecordNumber(Math.max(this.#number, this.#book.foreignOwnNumber), nowMs);
     const record: MachineRecord = { ...content, number, timeMs: nowMs, head: chain.head };
@@ -66,8 +73,31 @@ export class OwnRecord {
     this.#number = number;
     this.#book.keepOwn(record, sealed);
     store();
-    await this.#book.writeOwn();
+    await this.#book.writeOwn(isNews);
     this.#written = content;
     this.#isStale = false;
   }
+
+  /**
+   * True after a start where the registry holds our last record and that says what is to be said: many that start
+   * together have nothing to tell each other. Where an ephemeral machine is heard of counts when.
+   */
+  async #isThere(chain: Chain): Promise<boolean> {
+    const last = this.#book.own;
+    const selfId = nodeIdOf(this.#context.identity.machineKey.publicKey);
+    const isEphemeral = chain.state.members.get(selfId)?.terms.ephemeral === true;
+    if (this.#written || this.#isStale || !last || isEphemeral) return false;
+    if (!isDeepStrictEqual(this.#wanted, contentOf(last))) return false;
+    try {
+      return await this.#book.isOwnThere();
+    } catch (error) {
+      // It is made anew: who has no registry tells its peers.
+      if (!isRegistryGone(error)) throw error;
+      return false;
+    }
+  }
+}
+
+function contentOf({ nodeKey, endpoints, homeRelay, routes, capabilities }: MachineRecord): RecordContent {
+  return { nodeKey, endpoints, homeRelay, routes, capabilities };
 }

@@ -90,6 +90,11 @@ export class RecordBook {
     return own !== undefined && !(this.#ownInRegistry && equalBytes(own.sealed, this.#ownInRegistry));
   }
 
+  /** Our own record as it was last made, in this run or one before. */
+  get own(): MachineRecord | undefined {
+    return this.#kept.get(this.#options.selfId)?.record;
+  }
+
   /** The epoch in which our own record is sealed. */
   get ownEpoch(): number | undefined {
     const own = this.#kept.get(this.#options.selfId);
@@ -101,7 +106,17 @@ export class RecordBook {
     this.#kept.set(this.#options.selfId, { record, sealed });
   }
 
-  async writeOwn(): Promise<void> {
+  /** True if the registry holds the record that we wrote last. */
+  async isOwnThere(): Promise<boolean> {
+    const { registry, selfId } = this.#options;
+    const text = await registry.hget(this.#keys.nodes, selfId);
+    this.#ownInRegistry = text === undefined ? undefined : parseBase64Url(text);
+    if (text !== undefined) this.#offerText(selfId, text);
+    return !this.isOwnMissing;
+  }
+
+  /** Where it says nothing new, nobody is told: who reads all records next finds it. */
+  async writeOwn(isNews: boolean): Promise<void> {
     const { selfId, registry } = this.#options;
     const own = this.#kept.get(selfId);
     if (!own) return;
@@ -120,8 +135,8 @@ export class RecordBook {
         LOG_NUMBER_FIELD,
         number,
       ],
-      ["PUBLISH", this.#keys.channel, formatHint({ kind: "record", nodeId: selfId })],
     ];
+    if (isNews) commands.push(["PUBLISH", this.#keys.channel, formatHint({ kind: "record", nodeId: selfId })]);
     await registry.transaction(commands);
     this.#ownInRegistry = own.sealed;
   }

@@ -1,5 +1,4 @@
 import { describe, expect, test } from "bun:test";
-import type { Clock } from "../../src/base/clock.ts";
 import { MinitailError } from "../../src/base/errors.ts";
 import { silentLog } from "../../src/base/log.ts";
 import {
@@ -13,51 +12,10 @@ import { formatHint, parseHint } from "../../src/daemon/tailnet-keys.ts";
 import type { SubscriptionHandlers } from "../../src/registry/registry.ts";
 import { nodeIdOf } from "../../src/trust/identity.ts";
 import { MemoryDatabase, MemoryRegistry } from "./memory-registry.ts";
+import { settle, TestClock } from "./test-clock.ts";
 
 const DAY_MS = 24 * 3_600_000;
 const idOf = (fill: number) => nodeIdOf(new Uint8Array(32).fill(fill));
-
-/** Time that passes when the test says so. */
-class TestClock implements Clock {
-  #nowMs = 0;
-  #timers: { atMs: number; action: () => void }[] = [];
-
-  nowMs(): number {
-    return this.#nowMs;
-  }
-
-  monotonicMs(): number {
-    return this.#nowMs;
-  }
-
-  after(delayMs: number, action: () => void) {
-    const timer = { atMs: this.#nowMs + delayMs, action };
-    this.#timers.push(timer);
-    return {
-      cancel: () => {
-        this.#timers = this.#timers.filter((other) => other !== timer);
-      },
-    };
-  }
-
-  /** Runs what is due until then, and what follows from it. */
-  async advance(byMs: number): Promise<void> {
-    const untilMs = this.#nowMs + byMs;
-    for (;;) {
-      await settle();
-      const next = this.#timers.filter(({ atMs }) => atMs <= untilMs).sort((a, b) => a.atMs - b.atMs)[0];
-      if (!next) break;
-      this.#timers = this.#timers.filter((timer) => timer !== next);
-      this.#nowMs = next.atMs;
-      next.action();
-    }
-    this.#nowMs = untilMs;
-  }
-}
-
-async function settle(): Promise<void> {
-  for (let i = 0; i < 20; i++) await Promise.resolve();
-}
 
 class Scene {
   readonly clock = new TestClock();
