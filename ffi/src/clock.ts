@@ -11,7 +11,6 @@ import { allocateStable } from "./memory.ts";
 
 /** linux/time.h */
 const CLOCK_MONOTONIC = 1;
-const CLOCK_THREAD_CPUTIME_ID = 3;
 const CLOCK_BOOTTIME = 7;
 
 /** struct timespec: seconds and nanoseconds, 64 bits each, little-endian. */
@@ -35,9 +34,4 @@ export function monotonicMs(): number {
 /** As `monotonicMs`, but goes on while the machine sleeps (CLOCK_BOOTTIME): for the age of keys and leases. */
 export function boottimeMs(): number {
   return readClockMs(CLOCK_BOOTTIME);
-}
-
-/** Milliseconds of a processor that this thread has used since it began. It costs a system call. */
-export function threadTimeMs(): number {
-  return readClockMs(CLOCK_THREAD_CPUTIME_ID);
 }

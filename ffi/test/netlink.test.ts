@@ -61,6 +61,7 @@ describe("links", () => {
         loopback: true,
         pointToPoint: false,
         mtu: 65536,
+        gsoMaxSegments: 65535,
         hardwareAddress: new Uint8Array(6),
         kind: undefined,
         masterIndex: undefined,

@@ -1,23 +1,23 @@
 import { expect, test } from "bun:test";
-import { hasCapability, isSystemError, runBeforeOthers, runsBeforeOthers, shareProcessors } from "../src/index.ts";
+import { hasCapability, isSystemError, setNiceness } from "../src/index.ts";
 
-test("a thread runs before others until it shares again", () => {
-  expect(runsBeforeOthers()).toBe(false);
+/** Of a process that this thread starts. */
+function niceness(): number {
+  return Number(Bun.spawnSync(["awk", "{ print $19 }", "/proc/self/stat"]).stdout.toString());
+}
+
+test("a thread's niceness", () => {
+  const before = niceness();
   if (!hasCapability("SYS_NICE")) {
-    expect(runBeforeOthers).toThrow();
+    try {
+      setNiceness(before - 1);
+    } catch (error) {
+      expect(isSystemError(error, "EACCES")).toBe(true);
+    }
     return;
   }
-  try {
-    runBeforeOthers();
-  } catch (error) {
-    // A control group without a share of real time, as some container engines make.
-    expect(isSystemError(error, "EPERM")).toBe(true);
-    return;
-  }
-  expect(runsBeforeOthers()).toBe(true);
-  // What it starts shares with others.
-  const child = Bun.spawnSync(["awk", "{ print $41 }", "/proc/self/stat"]);
-  expect(child.stdout.toString().trim()).toBe("0");
-  shareProcessors();
-  expect(runsBeforeOthers()).toBe(false);
+  setNiceness(before - 3);
+  expect(niceness()).toBe(before - 3);
+  setNiceness(before);
+  expect(niceness()).toBe(before);
 });

@@ -28,7 +28,7 @@ import { type Settings, settleSettings } from "./settings.ts";
 import { JOURNAL_FILE, StateDirectory } from "./state-directory.ts";
 import { makeStatus } from "./status.ts";
 import { Tunnel, type TunnelEvent } from "./tunnel.ts";
-import { openTunnelDevice, type TunnelDevice } from "./tunnel-device.ts";
+import { fitSegments, openTunnelDevice, type TunnelDevice } from "./tunnel-device.ts";
 import { openUdpWire, type UdpWire } from "./udp-wire.ts";
 import { serveWgSocket } from "./wg-socket.ts";
 
@@ -178,6 +178,7 @@ export class Daemon {
   }
 
   async #startTunnel(device: TunnelDevice, monitorFd: number, wire: UdpWire, settings: Settings): Promise<Tunnel> {
+    fitSegments(device, settings.mtuBytes);
     return await Tunnel.start({
       ...device,
       deviceFd: device.fd,
@@ -287,7 +288,10 @@ export class Daemon {
     if (!node || this.#state !== "running") return;
     const { tunnel, settings } = node.parts;
     const link = linkState(settings.interfaceName);
-    if (link) tunnel.setMtu(link.mtuBytes);
+    if (link) {
+      tunnel.setMtu(link.mtuBytes);
+      fitSegments({ name: settings.interfaceName, way: tunnel.way }, link.mtuBytes);
+    }
     void this.#publishEndpoints(node);
   }
 

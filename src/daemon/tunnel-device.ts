@@ -4,8 +4,9 @@ import { closeFd } from "bun-ffi-tun";
 import { OFFLOADS, type Offload, type OffloadOff } from "../dataplane/offload.ts";
 import { probeDevice } from "../dataplane/probe-device.ts";
 import { probeWire } from "../dataplane/probe-wire.ts";
+import { mostSegmentsOfDevice } from "../dataplane/run-sender.ts";
 import type { DataPlaneWay } from "../dataplane/worker.ts";
-import { createTunInterface, type TunInterface } from "../host/interface.ts";
+import { createTunInterface, limitSegments, type TunInterface } from "../host/interface.ts";
 import type { DataPlaneChoice } from "./options.ts";
 
 export interface TunnelDevice {
@@ -43,6 +44,11 @@ export function openTunnelDevice(name: string, choice: DataPlaneChoice, wanted: 
     closeFd(tun.fd);
     throw error;
   }
+}
+
+/** Packets that the device hands over uncut go out in one run each. To be said again when the MTU changes. */
+export function fitSegments({ name, way }: Pick<TunnelDevice, "name" | "way">, mtuBytes: number): void {
+  if (way === "fast") limitSegments(name, mostSegmentsOfDevice(mtuBytes));
 }
 
 function refusedCuts({ cuts }: TunInterface, wants: ReadonlySet<Offload>): OffloadOff[] {

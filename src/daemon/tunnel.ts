@@ -117,6 +117,10 @@ export class Tunnel {
     return this.#offloads.off;
   }
 
+  get way(): DataPlaneWay {
+    return this.#options.way ?? "plain";
+  }
+
   get aead(): TransportCipherName {
     return this.#plane.aead;
   }

@@ -10,7 +10,7 @@ import { interfaceIndex, linkState, setInterfaceMtu } from "../host/interface.ts
 import type { UapiChange, UapiDevice, UapiState } from "../uapi/device.ts";
 import type { DataPlaneChoice, Offload } from "./options.ts";
 import { Tunnel } from "./tunnel.ts";
-import { openTunnelDevice, type TunnelDevice } from "./tunnel-device.ts";
+import { fitSegments, openTunnelDevice, type TunnelDevice } from "./tunnel-device.ts";
 import { openUdpWire, type UdpWire } from "./udp-wire.ts";
 
 /** 1500 of Ethernet less the headers of IPv6, UDP and WireGuard, and wg's own default. */
@@ -62,12 +62,14 @@ export class WireguardInterface implements UapiDevice {
   }
 
   async #start(): Promise<void> {
+    const mtuBytes = linkState(this.name)?.mtuBytes ?? DEFAULT_MTU_BYTES;
+    fitSegments(this.#device, mtuBytes);
     this.#tunnel = await Tunnel.start({
       ...this.#device,
       deviceFd: this.#device.fd,
       pathMtuTo: (endpoint) => this.#wire?.pathMtuTo(endpoint),
       monitorFd: this.#monitorFd,
-      mtuBytes: linkState(this.name)?.mtuBytes ?? DEFAULT_MTU_BYTES,
+      mtuBytes,
       log: this.#options.log,
       onEvent: (event) => {
         if (event.type === "network-changed") {
@@ -144,6 +146,7 @@ export class WireguardInterface implements UapiDevice {
       const link = linkState(this.name);
       if (!link) return;
       this.#tunnel.setMtu(link.mtuBytes);
+      fitSegments(this.#device, link.mtuBytes);
       if (link.isUp && !this.#wire) await this.#open();
       if (!link.isUp && this.#wire) await this.#closeWire();
     });

@@ -32,7 +32,6 @@ import { PeerPaths } from "./peer-paths.ts";
 import { type ReceiveDevice, type ReceiveEvents, Receiver } from "./receive.ts";
 import { packetMemory } from "./segment-memory.ts";
 import type { SharedTables } from "./shared-tables.ts";
-import type { Urgency } from "./urgency.ts";
 
 /** Receives before commands are looked at again. */
 const RECEIVES_A_TURN = 16;
@@ -49,8 +48,6 @@ export interface FastReceiveOptions {
   /** Readable when a command waits. */
   readonly wakeFd: number;
   readonly takeCommand: () => ReceiveCommand | undefined;
-  /** Of this thread; where it is not given the thread shares the processors as any other. */
-  readonly urgency?: Urgency | undefined;
   readonly report: (event: DataPlaneEvent) => void;
   /** Default: the kernel. */
   readonly write?: typeof writeFd;
@@ -87,7 +84,7 @@ export class FastReceive implements ReceiveDevice, ReceiveEvents {
 
   /** Until it is told to stop. */
   run(): void {
-    const { wakeFd, urgency } = this.#options;
+    const { wakeFd } = this.#options;
     const wake = this.#poll.add(wakeFd, POLLIN);
     for (;;) {
       this.#poll.wait(-1);
@@ -96,7 +93,6 @@ export class FastReceive implements ReceiveDevice, ReceiveEvents {
         if (!this.#handleCommands()) break;
       }
       if (this.#wireFd >= 0 && this.#poll.revents(this.#wireIndex) !== 0) this.takeMessages();
-      urgency?.noteTurn();
     }
     this.#closeWire();
   }

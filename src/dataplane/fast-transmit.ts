@@ -13,7 +13,7 @@ import { markPartialChecksum, writeAnnouncedPadding } from "../wire/partial-chec
 import { createVirtioNetHeader, decodeVirtioNetHeader, VIRTIO_NET_HEADER_LENGTH_BYTES } from "../wire/virtio-net.ts";
 import type { DataPlaneEvent } from "./event.ts";
 import { OFFLOADS, type Offload } from "./offload.ts";
-import { MAXIMUM_RUN_BYTES, MAXIMUM_RUN_MESSAGES, RunSender } from "./run-sender.ts";
+import { mostMessagesOf, RunSender } from "./run-sender.ts";
 import { Segmenter } from "./segment.ts";
 import { packetMemory } from "./segment-memory.ts";
 import type { CachedSession } from "./session-cache.ts";
@@ -180,7 +180,7 @@ export class FastTransmit implements TransmitWay, TransmitWire {
   #sendSegments(slot: number, session: CachedSession, count: number, nowMs: number): void {
     this.#wire.flush();
     const strideBytes = RUN_OVERHEAD_BYTES + this.transmitter.paddedLength(this.#segmenter.segmentLength(0));
-    const mostMessages = Math.max(1, Math.min(MAXIMUM_RUN_MESSAGES, Math.floor(MAXIMUM_RUN_BYTES / strideBytes)));
+    const mostMessages = mostMessagesOf(strideBytes);
     for (let first = 0; first < count; first += mostMessages) {
       const messages = Math.min(mostMessages, count - first);
       const sentBytes = this.#sealRun(session, first, messages, strideBytes);

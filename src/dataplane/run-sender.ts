@@ -6,6 +6,7 @@
 
 import { allocateStable, closeFd, ERRNO, getSocketName, MessageSender, POLLOUT, PollSet } from "bun-ffi-tun";
 import type { Endpoint } from "../base/ip.ts";
+import { RUN_OVERHEAD_BYTES } from "../crypto/transport-cipher-batch.ts";
 import type { DataPlaneEvent } from "./event.ts";
 import { CachedSockaddr, PeerSockaddrs } from "./peer-sockaddrs.ts";
 import { type PacketMemory, packetMemory } from "./segment-memory.ts";
@@ -14,6 +15,16 @@ import type { SharedTables } from "./shared-tables.ts";
 /** What UDP_SEGMENT takes at once: UDP_MAX_SEGMENTS and the payload of one IPv4 datagram. */
 export const MAXIMUM_RUN_MESSAGES = 64;
 export const MAXIMUM_RUN_BYTES = 65_507;
+
+/** The most messages of that length in a run. */
+export function mostMessagesOf(messageBytes: number): number {
+  return Math.max(1, Math.min(MAXIMUM_RUN_MESSAGES, Math.floor(MAXIMUM_RUN_BYTES / messageBytes)));
+}
+
+/** The most segments that a packet of a device of this MTU should have: its messages go out in one run then. */
+export function mostSegmentsOfDevice(mtuBytes: number): number {
+  return mostMessagesOf(RUN_OVERHEAD_BYTES + mtuBytes);
+}
 
 /** How long a full socket buffer may stop the worker: longer than the kernel takes to empty some of it. */
 const WIRE_FULL_LIMIT_MS = 5;

@@ -17,7 +17,6 @@ import type { DataPlaneEvent, TransmitCommand } from "./event.ts";
 import { HeaderWord } from "./layout.ts";
 import type { SharedTables } from "./shared-tables.ts";
 import { MAXIMUM_PACKET_BYTES, type Transmitter } from "./transmit.ts";
-import type { Urgency } from "./urgency.ts";
 
 /** What one way does by itself. */
 export interface TransmitWay {
@@ -43,14 +42,12 @@ export interface TransmitLoopOptions {
   /** Readable when the main thread's timer has run out. */
   readonly timerFd: number;
   readonly takeCommand: () => TransmitCommand | undefined;
-  /** Of this thread; where it is not given the thread shares the processors as any other. */
-  readonly urgency?: Urgency | undefined;
   readonly report: (event: DataPlaneEvent) => void;
 }
 
 /** Runs until it is told to stop or the device is gone. Returns to the thread's event loop only while a wire is taken. */
 export async function runTransmitLoop(way: TransmitWay, options: TransmitLoopOptions): Promise<void> {
-  const { tables, deviceFd, wakeFd, monitorFd, timerFd, report, urgency } = options;
+  const { tables, deviceFd, wakeFd, monitorFd, timerFd, report } = options;
   const poll = new PollSet();
   const device = poll.add(deviceFd, POLLIN);
   const wake = poll.add(wakeFd, POLLIN);
@@ -76,7 +73,6 @@ export async function runTransmitLoop(way: TransmitWay, options: TransmitLoopOpt
       report({ type: "device-gone" });
       break;
     }
-    urgency?.noteTurn();
   }
   await way.setWire(-1);
 }

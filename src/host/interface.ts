@@ -167,6 +167,21 @@ export function setInterfaceMtu(name: string, mtuBytes: number): void {
   if (link) changeLink(netlink, link.index, { mtu: mtuBytes });
 }
 
+/**
+ * Lets the kernel hand over packets of at most so many segments uncut. Where it does not know that, they stay as large
+ * as they are.
+ */
+export function limitSegments(name: string, mostSegments: number): void {
+  using netlink = openNetlink();
+  const link = getLink(netlink, name);
+  if (!link || link.gsoMaxSegments === mostSegments) return;
+  try {
+    changeLink(netlink, link.index, { gsoMaxSegments: mostSegments });
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+  }
+}
+
 /** The interface as it stands, `undefined` where there is none. */
 export function linkState(name: string): LinkState | undefined {
   using netlink = openNetlink();

@@ -12,6 +12,7 @@ import {
   encodeIfinfomsg,
   IFF_UP,
   IFLA_ADDRESS,
+  IFLA_GSO_MAX_SEGS,
   IFLA_IFNAME,
   IFLA_INFO_DATA,
   IFLA_INFO_KIND,
@@ -33,6 +34,7 @@ const NAME_MAX_BYTES = 15;
 export interface LinkChanges {
   readonly up?: boolean;
   readonly mtu?: number;
+  readonly gsoMaxSegments?: number;
   /** A new name; older kernels want the link down for it. */
   readonly name?: string;
   /** The bridge that it joins, 0: none. */
@@ -102,10 +104,12 @@ function encodeIfinfomsgOf(index: number, { up }: LinkChanges): Uint8Array {
   return encodeIfinfomsg(index, up ? IFF_UP : 0, up === undefined ? 0 : IFF_UP);
 }
 
-function encodeChanges({ mtu, name, masterIndex, hardwareAddress, namespaceFd }: LinkChanges): Uint8Array {
+function encodeChanges(changes: LinkChanges): Uint8Array {
+  const { mtu, gsoMaxSegments, name, masterIndex, hardwareAddress, namespaceFd } = changes;
   return joinBytes(
     ...(name === undefined ? [] : [encodeTextAttribute(IFLA_IFNAME, checkName(name))]),
     ...(mtu === undefined ? [] : [encodeU32Attribute(IFLA_MTU, mtu)]),
+    ...(gsoMaxSegments === undefined ? [] : [encodeU32Attribute(IFLA_GSO_MAX_SEGS, gsoMaxSegments)]),
     ...(masterIndex === undefined ? [] : [encodeU32Attribute(IFLA_MASTER, masterIndex)]),
     ...(hardwareAddress === undefined ? [] : [encodeAttribute(IFLA_ADDRESS, hardwareAddress)]),
     ...(namespaceFd === undefined ? [] : [encodeU32Attribute(IFLA_NET_NS_FD, namespaceFd)]),

@@ -40,6 +40,7 @@ const IFLA_LINK = 5;
 export const IFLA_MASTER = 10;
 export const IFLA_LINKINFO = 18;
 export const IFLA_NET_NS_FD = 28;
+export const IFLA_GSO_MAX_SEGS = 40;
 export const IFLA_INFO_KIND = 1;
 export const IFLA_INFO_DATA = 2;
 const IFLA_TUN_OWNER = 1;
@@ -67,6 +68,8 @@ export interface Link {
   /** No hardware addresses: a TUN, a WireGuard interface. */
   readonly pointToPoint: boolean;
   readonly mtu: number;
+  /** The most segments of a packet that the kernel hands over uncut. */
+  readonly gsoMaxSegments: number;
   /** 6 bytes on Ethernet, empty on a TUN. */
   readonly hardwareAddress: Uint8Array;
   /** What made it: `"veth"`, `"bridge"`, `"tun"`, `"wireguard"`, ...; `undefined` for hardware and loopback. */
@@ -140,6 +143,7 @@ export function decodeLink({ type, body }: NetlinkMessage): Link | undefined {
     loopback: (flags & IFF_LOOPBACK) !== 0,
     pointToPoint: (flags & IFF_POINTOPOINT) !== 0,
     mtu: readU32(attributes, IFLA_MTU) ?? 0,
+    gsoMaxSegments: readU32(attributes, IFLA_GSO_MAX_SEGS) ?? 0,
     hardwareAddress: attributes.get(IFLA_ADDRESS)?.slice() ?? new Uint8Array(0),
     kind,
     masterIndex: readU32(attributes, IFLA_MASTER),
