@@ -1,6 +1,6 @@
 /** Subscribers of an embedded registry, each a stream of server-sent events as Upstash sends them. */
 
-import { utf8 } from "../../base/bytes.ts";
+import { concatBytes, utf8 } from "../../base/bytes.ts";
 import type { MessageSink } from "./executor.ts";
 
 /** Comments keep the connection from looking idle, and tell the client that it lives. */
@@ -10,6 +10,10 @@ const HEARTBEAT = utf8(":\n\n");
 /** A subscriber that has not read so many bytes is dropped: it reads what it missed when it comes back. */
 const LONGEST_BACKLOG_BYTES = 64 * 1024;
 
+/** A message goes out at once; those that follow it sooner than this go out together. Each is sent to all subscribers. */
+const TOGETHER_MS = 25;
+const TOGETHER_BYTES = 16 * 1024;
+
 type Controller = ReadableStreamDefaultController<Uint8Array>;
 
 export interface ChannelLimits {
@@ -17,8 +21,17 @@ export interface ChannelLimits {
   readonly subscribersPerClient: number;
 }
 
+/** Messages of a channel that go out together. */
+interface Batch {
+  readonly events: Uint8Array[];
+  lengthBytes: number;
+  readonly timer: Timer;
+}
+
 export class Channels implements MessageSink {
   readonly #subscribers = new Map<string, Set<Controller>>();
+  /** Of channels that had a message within `TOGETHER_MS`. */
+  readonly #batches = new Map<string, Batch>();
   readonly #clients = new Map<Controller, string>();
   readonly #countsOfClients = new Map<string, number>();
   readonly #limits: ChannelLimits;
@@ -61,13 +74,41 @@ export class Channels implements MessageSink {
   }
 
   publish(channel: string, message: string): void {
+    if (!this.#subscribers.has(channel)) return;
     const event = encodeEvent(`message,${channel},${message}`);
-    for (const subscriber of [...(this.#subscribers.get(channel) ?? [])]) this.#send(channel, subscriber, event);
+    const batch = this.#batches.get(channel);
+    if (batch) {
+      batch.events.push(event);
+      batch.lengthBytes += event.length;
+      if (batch.lengthBytes >= TOGETHER_BYTES) this.#flush(channel);
+    } else {
+      this.#sendAll(channel, event);
+      const timer = setTimeout(() => this.#flush(channel), TOGETHER_MS);
+      this.#batches.set(channel, { events: [], lengthBytes: 0, timer });
+    }
+  }
+
+  #flush(channel: string): void {
+    const batch = this.#batches.get(channel);
+    if (!batch) return;
+    clearTimeout(batch.timer);
+    this.#batches.delete(channel);
+    if (batch.events.length === 0) return;
+    this.#sendAll(channel, concatBytes(...batch.events));
+    // The next ones wait for each other again.
+    const timer = setTimeout(() => this.#flush(channel), TOGETHER_MS);
+    this.#batches.set(channel, { events: [], lengthBytes: 0, timer });
+  }
+
+  #sendAll(channel: string, bytes: Uint8Array): void {
+    for (const subscriber of [...(this.#subscribers.get(channel) ?? [])]) this.#send(channel, subscriber, bytes);
   }
 
   /** Ends every stream. */
   close(): void {
     clearInterval(this.#heartbeat);
+    for (const { timer } of this.#batches.values()) clearTimeout(timer);
+    this.#batches.clear();
     for (const [channel, subscribers] of [...this.#subscribers]) {
       for (const subscriber of [...subscribers]) {
         this.#remove(channel, subscriber);
@@ -77,9 +118,7 @@ export class Channels implements MessageSink {
   }
 
   #beat(): void {
-    for (const [channel, subscribers] of [...this.#subscribers]) {
-      for (const subscriber of [...subscribers]) this.#send(channel, subscriber, HEARTBEAT);
-    }
+    for (const channel of [...this.#subscribers.keys()]) this.#sendAll(channel, HEARTBEAT);
   }
 
   #send(channel: string, subscriber: Controller, event: Uint8Array): void {
@@ -92,6 +131,8 @@ export class Channels implements MessageSink {
   }
 
   #add(channel: string, subscriber: Controller, client: string): void {
+    // What was published before is not for the newcomer.
+    this.#flush(channel);
     const subscribers = this.#subscribers.get(channel) ?? new Set();
     this.#subscribers.set(channel, subscribers.add(subscriber));
     this.#clients.set(subscriber, client);
