@@ -6,8 +6,9 @@ import type { NodeList } from "./calls/node-list.ts";
 import { formatTime } from "./status.ts";
 import type { Tailnet } from "./tailnet.ts";
 
-export function nodeList({ state, selfId }: Tailnet): NodeList {
-  const nodes = [...state.members.values()].map((member) => ({
+/** Those that this machine speaks with: not who was removed on another branch. */
+export function nodeList({ state, members, selfId }: Tailnet): NodeList {
+  const nodes = [...members.values()].map((member) => ({
     id: member.id,
     name: member.name,
     addresses: [member.ipv4, member.ipv6].map(formatAddress),

@@ -95,6 +95,34 @@ describe("approval", () => {
   );
 
   test(
+    "a machine that was removed comes back by a signer's yes; a registry without its pin is not asked",
+    async () => {
+      await using lab = await Lab.create("approval-again");
+      const [a, b] = await hostsOnSwitch(lab, ["alpha", "beta"]);
+      await a!.up(...POOL);
+      const url = await registryUrl(a!);
+      const unpinned = await b!.minitail("up", "--registry", url.replace(/\/#.*/, ""));
+      expect([unpinned.status, unpinned.stderr]).toEqual([1, expect.stringMatching(/^minitail: [^\n]+#pin=[^\n]*\n$/)]);
+      await b!.up("--join", await a!.createKey());
+      const { id } = (await b!.status()).self!;
+      await a!.output("node", "remove", "beta");
+      await b!.minitail("down");
+      await b!.process!.exited;
+      expect(await b!.minitail("up", "--join", await a!.createKey())).toMatchObject({
+        status: 4,
+        stderr: expect.stringContaining("this machine was removed"),
+      });
+      const { waiting, code } = await ask(b!, "--registry", url);
+      const yes = await onTerminal(a!, "y", "node", "approve", code);
+      expect(yes.stdout).toMatch(/it was beta, and was removed from the network at \d{4}-/);
+      await waiting.waitForOutput(/this machine is beta, 10\.11\.12\.2/, ANSWER_LIMIT_MS);
+      expect((await b!.status()).self!.id).toBe(id);
+      await b!.expectPing("10.11.12.1");
+    },
+    LIMIT_MS,
+  );
+
+  test(
     "down and Ctrl-C end the waiting at once; --timeout ends it in words",
     async () => {
       await using lab = await Lab.create("approval-end");
