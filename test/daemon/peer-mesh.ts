@@ -1,6 +1,6 @@
 /** The inside of a mesh, in one process: who reaches whom is what the test says, and every request passes here. */
 
-import { equalAddresses, type IpAddress } from "../../src/base/ip.ts";
+import { equalAddresses, formatAddress, type IpAddress } from "../../src/base/ip.ts";
 import { PeerNews } from "../../src/daemon/peer-api/news.ts";
 import type { PeerCall } from "../../src/daemon/peer-api/transport.ts";
 import type { Tailnet } from "../../src/daemon/tailnet.ts";
@@ -26,8 +26,8 @@ export class PeerMesh {
     readonly kind: number;
     readonly lengthBytes: number;
   }[] = [];
-  /** Calls that were begun, to whoever. */
-  calls = 0;
+  /** The addresses that were called. */
+  readonly called: string[] = [];
 
   /** Its news service starts here. */
   add({ tailnet }: MeshMember): PeerNews {
@@ -76,7 +76,7 @@ export class PeerMesh {
   }
 
   async #call(from: string, address: IpAddress): Promise<PeerCall | undefined> {
-    this.calls++;
+    this.called.push(formatAddress(address));
     await new Promise((resolve) => setImmediate(resolve));
     const callee = [...this.#nodes.values()].find(({ tailnet }) => {
       const own = tailnet.self;

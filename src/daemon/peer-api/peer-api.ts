@@ -14,7 +14,7 @@ import { startTcpServer, type TcpServer } from "./tcp-server.ts";
 /** Nothing authenticated for so long: no session is left (REJECT_AFTER_TIME). */
 const LIVE_WITHIN_MS = 180_000;
 /** The port may be taken by a program that ends, or an address not be there yet. */
-const SERVE_AGAIN_MS = 30_000;
+const SERVE_AGAIN_MS = 5000;
 
 export interface PeerApiOptions {
   readonly tailnet: Tailnet;

@@ -1,0 +1,59 @@
+/** The peer API of a running node towards those who are no peers, by the built executable. Needs root. */
+
+import { expect, test } from "bun:test";
+import { eventually, Lab } from "../lab/index.ts";
+import { hostsOnSwitch, type MeshNode } from "./mesh-node.ts";
+
+const LIMIT_MS = 60_000;
+const PORT = 7412;
+
+/** Whether a TCP connection to this address comes about and is not hung up on at once. */
+async function staysConnected(node: MeshNode, address: string): Promise<boolean> {
+  const program = `
+    const socket = require("node:net").connect({ host: "${address}", port: ${PORT} });
+    socket.on("error", () => process.exit(1)).on("close", () => process.exit(1));
+    socket.on("connect", () => setTimeout(() => process.exit(0), 300));
+    setTimeout(() => process.exit(1), 1500);`;
+  return (await node.host.run([process.execPath, "-e", program])).status === 0;
+}
+
+async function health(node: MeshNode): Promise<string[]> {
+  return (await node.status()).health.map(({ code }) => code);
+}
+
+test(
+  "answers members inside the tunnel alone, on both families; where its port is taken, status says so until it is free",
+  async () => {
+    await using lab = await Lab.create("peer-api");
+    const [alpha, beta, outsider] = await hostsOnSwitch(lab, ["alpha", "beta", "outsider"]);
+    await alpha!.up("--pool", "10.11.12.0/24");
+    await beta!.up("--join", await alpha!.createKey());
+    const [ipv4, ipv6] = (await alpha!.status()).self!.addresses as [string, string];
+    await beta!.expectPing(ipv4);
+    expect(await staysConnected(beta!, ipv4)).toBe(true);
+    expect(await staysConnected(beta!, ipv6)).toBe(true);
+    expect(await staysConnected(beta!, "192.0.2.1")).toBe(false);
+
+    // A neighbour that sends to the address inside the mesh by the cable, as itself and as a member that is off.
+    await beta!.minitail("down");
+    await outsider!.host.output(["ip", "route", "add", `${ipv4}/32`, "via", "192.0.2.1"]);
+    expect(await staysConnected(outsider!, ipv4)).toBe(false);
+    await outsider!.host.output(["ip", "address", "add", "10.11.12.2/32", "dev", "lo"]);
+    await outsider!.host.output(["ip", "route", "change", `${ipv4}/32`, "via", "192.0.2.1", "src", "10.11.12.2"]);
+    expect(await staysConnected(outsider!, ipv4)).toBe(false);
+
+    const squatter = beta!.host.spawn([
+      process.execPath,
+      "-e",
+      `Bun.listen({ hostname: "0.0.0.0", port: ${PORT}, socket: { data() {} } }); console.log("listening")`,
+    ]);
+    await squatter.waitForOutput(/listening/, 10_000);
+    await beta!.up();
+    await eventually("beta to say so", async () => (await health(beta!)).includes("peer-api-closed"), 5000);
+    await beta!.expectPing(ipv4);
+    squatter.kill("SIGKILL");
+    await eventually("beta to listen", async () => !(await health(beta!)).includes("peer-api-closed"), 10_000);
+    expect(await staysConnected(alpha!, "10.11.12.2")).toBe(true);
+  },
+  LIMIT_MS,
+);
