@@ -9,7 +9,7 @@ import { formatMetrics } from "../metrics-text.ts";
 export default declareCommand({
   name: "metrics",
   description: "what this machine has done, in the text that Prometheus reads",
-  examples: ["minitail metrics", "minitail metrics > /var/lib/node_exporter/minitail.prom"],
+  examples: ["minitail metrics"],
   args: {},
   async run(_args, { globals, output }) {
     const { metrics } = await new LocalApiClient(globals.socketPath).call(metricsCall);
