@@ -3,10 +3,12 @@
 import { afterEach, expect, test } from "bun:test";
 import { formatEndpoint } from "../../src/base/ip.ts";
 import { encodeMessage } from "../../src/daemon/peer-api/message.ts";
+import { openTailnet } from "../../src/daemon/tailnet-start.ts";
 import type { Reply } from "../../src/registry/registry.ts";
 import { until } from "../registry/until.ts";
 import { PeerMesh } from "./peer-mesh.ts";
-import { type Member, makeJoinKey, makeNetwork, recordContent } from "./tailnet-fixture.ts";
+import { contextOver, type Member, makeJoinKey, makeNetwork, recordContent } from "./tailnet-fixture.ts";
+import { TestClock } from "./test-clock.ts";
 
 const meshes: PeerMesh[] = [];
 
@@ -27,6 +29,14 @@ async function membersOf(names: readonly string[]) {
   for (const name of names.slice(1)) members.push(await network.join(name));
   for (const { tailnet } of members) await tailnet.sync();
   return { ...network, members };
+}
+
+/** Time passes, in steps between which the mesh and the registry get their turns. */
+async function passing(clock: TestClock, byMs: number, stepMs: number): Promise<void> {
+  for (let passedMs = 0; passedMs < byMs; passedMs += stepMs) {
+    await clock.advance(stepMs);
+    for (let turn = 0; turn < 4; turn++) await new Promise((resolve) => setImmediate(resolve));
+  }
 }
 
 function sameHead(a: Member, b: Member): boolean {
@@ -73,33 +83,46 @@ test("records pass from peer to peer while the registry is gone", async () => {
   await until("three knows where one is", () => endpointSeen(three, one) === "192.0.2.9:9");
 });
 
-test("peers that stand at the same place exchange one request, and then nothing", async () => {
+test("peers that stand at the same place exchange one request, and then nothing for a day", async () => {
   const { members } = await membersOf(["one", "two"]);
-  const [one, two] = members as [Member, Member];
+  const clock = new TestClock();
+  const [one, two] = members.map(({ registry, store }) => {
+    return { tailnet: openTailnet(contextOver(registry, store, clock))! };
+  });
   const mesh = newMesh();
-  for (const member of members) mesh.add(member);
-  mesh.link(one, two);
-  await until("they compared", () => mesh.requests.length > 0);
-  await Bun.sleep(300);
+  for (const member of [one!, two!]) mesh.add(member);
+  mesh.link(one!, two!);
+  await passing(clock, 60_000, 500);
   expect(mesh.requests).toHaveLength(1);
-  for (let rekey = 0; rekey < 3; rekey++) mesh.link(one, two);
-  await Bun.sleep(50);
+  // A session is made anew every two minutes while packets flow.
+  for (let rekey = 0; rekey < 30; rekey++) {
+    await passing(clock, 120_000, 60_000);
+    mesh.link(one!, two!);
+  }
+  await passing(clock, 24 * 3_600_000, 600_000);
   expect(mesh.requests).toHaveLength(1);
+  mesh.link(one!, two!);
+  await passing(clock, 10_000, 500);
+  expect(mesh.requests).toHaveLength(2);
 });
 
-test("junk by a member changes nothing, and it is hung up on", async () => {
+test("junk by a member changes nothing, and it is hung up on and not listened to for a while", async () => {
   const { members } = await membersOf(["one", "two"]);
   const [one, two] = members as [Member, Member];
-  const mesh = newMesh();
-  const news = mesh.add(one);
   const { head } = one.tailnet.chain;
   const { ipv4 } = two.tailnet.self!;
+  const honest = encodeMessage({ kind: "want-records", known: [] });
   const junk = [
     new Uint8Array(0),
     new Uint8Array(100),
     new Uint8Array(1_000_000).fill(1),
     encodeMessage({ kind: "want-statements", of: { number: 7, hash: new Uint8Array(32) }, locator: [head] }),
   ];
-  for (const request of junk) expect(await news.service.answer(ipv4, request)).toBeUndefined();
+  for (const request of junk) {
+    const { service } = newMesh().add(one);
+    expect(await service.answer(ipv4, honest)).toBeDefined();
+    expect(await service.answer(ipv4, request)).toBeUndefined();
+    expect(await service.answer(ipv4, honest)).toBeUndefined();
+  }
   expect(one.tailnet.chain.head).toEqual(head);
 });

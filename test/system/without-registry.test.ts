@@ -88,4 +88,26 @@ describe("with the registry gone", () => {
     },
     LIMIT_MS,
   );
+
+  test(
+    "one that comes back empty is noticed, said, and filled again: keys made before still admit",
+    async () => {
+      await using lab = await Lab.create("emptied-registry");
+      const [home, beta, gamma] = await hostsOnSwitch(lab, ["home", "beta", "gamma"]);
+      await home!.up("--pool", "10.11.12.0/24");
+      const key = await home!.createKey("--reusable");
+      await beta!.up("--join", key);
+      const length = await chainLength(home!);
+      await home!.minitail("down");
+      await home!.process!.exited;
+      await home!.host.output(["sh", "-c", "rm /var/lib/minitail/registry.sqlite*"]);
+      await home!.up();
+      await eventually("home to say so", async () => (await healthOf(home!)).includes("registry-lost-data"), 10_000);
+      expect(await chainLength(home!)).toBe(length);
+      await gamma!.up("--join", key);
+      await gamma!.expectPing("10.11.12.2", 10_000);
+      expect((await home!.status()).peers.map(({ name }) => name)).toEqual(["beta", "gamma"]);
+    },
+    LIMIT_MS,
+  );
 });
