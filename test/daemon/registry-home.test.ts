@@ -9,6 +9,7 @@ import { silentLog } from "../../src/base/log.ts";
 import { systemRandom } from "../../src/crypto/random.ts";
 import { createJoinKey } from "../../src/daemon/decide/create-join-key.ts";
 import { moveRegistry } from "../../src/daemon/decide/move-registry.ts";
+import { revokeKey } from "../../src/daemon/decide/revoke-key.ts";
 import {
   generateRegistryToken,
   readEmbeddedRegistryKeys,
@@ -155,6 +156,28 @@ describe("tokens of an epoch", () => {
       await again.stop();
       expect(statSync(state.file("registry-keys")).mode & 0o777).toBe(0o600);
       state.close();
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "change on all machines when another signer than the one that serves ends an epoch",
+    async () => {
+      const first = new Machine("first");
+      await first.up({ secret: SECRET });
+      const url = first.home.addresses[0]!.urls[0]!;
+      const [signer, other] = [new Machine("signer"), new Machine("other")];
+      for (const machine of [signer, other]) await machine.up({ secret: SECRET, registryUrl: url });
+      const before = other.home.addresses[0]!.token;
+      const key = await createJoinKey(signer.tailnet, joinKeyRequest());
+      await revokeKey(signer.tailnet, key.id);
+      const tokens = () => [first, signer, other].map((machine) => machine.home.addresses[0]!.token);
+      await until("all have one new token", () => tokens().every((each) => each !== before && each === tokens()[0]));
+      for (const [i, machine] of [first, signer, other].entries()) await machine.says(`still ${i}`);
+      const late = openRegistry(url, { token: before!, pin: first.membership.embedded!.pin });
+      expect(await late.get("said")).toBe("still 2");
+      expect(await rejection(late.set("said", "x"))).toMatchObject({ code: "wrong-token" });
+      late.close();
     },
     LIMIT_MS,
   );
