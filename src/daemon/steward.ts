@@ -8,6 +8,7 @@ import { errorMessage } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { RandomSource } from "../crypto/random.ts";
 import { signerOf } from "../trust/chain-state.ts";
+import { secretSealKey } from "../trust/secret.ts";
 import { doDuties, dutiesNow } from "./decide/do-duties.ts";
 import { LateJoins } from "./late-joins.ts";
 import { memberSigners } from "./signers.ts";
@@ -38,6 +39,8 @@ export class Steward {
   #stopListening: (() => void) | undefined;
   #look: Timer | undefined;
   #turn: Timer | undefined;
+  /** The last epoch of which this machine knows that who has the shared secret can come in. */
+  #secretBoxEpoch = 0;
   #failures = 0;
   #stopped = false;
 
@@ -81,7 +84,21 @@ export class Steward {
   #isOwed(): boolean {
     const { tailnet } = this.#options;
     if (!tailnet.signer("all") || !tailnet.self || tailnet.lastSyncAtMs === undefined) return false;
-    return dutiesNow(tailnet, this.#lateJoins) !== undefined;
+    return dutiesNow(tailnet, this.#lateJoins) !== undefined || this.#lacksSecretBox;
+  }
+
+  /** A signer that does not know the shared secret rotates without a box for those who do. */
+  get #lacksSecretBox(): boolean {
+    const { tailnet } = this.#options;
+    return tailnet.secretSigner !== undefined && tailnet.epoch > this.#secretBoxEpoch && !tailnet.lacksNetworkKey;
+  }
+
+  async #putSecretBox(): Promise<void> {
+    const { tailnet } = this.#options;
+    const { epoch, secretSigner } = tailnet;
+    if (!secretSigner || !this.#lacksSecretBox) return;
+    await tailnet.putMissingBoxes([secretSealKey(secretSigner).publicKey]);
+    this.#secretBoxEpoch = epoch;
   }
 
   #waitMs(): number {
@@ -94,6 +111,7 @@ export class Steward {
     const { tailnet, log } = this.#options;
     try {
       if (this.#isOwed()) await doDuties(tailnet, this.#lateJoins);
+      await this.#putSecretBox();
       this.#failures = 0;
     } catch (error) {
       this.#failures++;

@@ -11,6 +11,9 @@ import { networkKeyHash } from "../trust/seal.ts";
 import type { Epochs } from "./tailnet-epochs.ts";
 import { type TailnetKeys, tailnetKeys } from "./tailnet-keys.ts";
 
+/** Up to as many boxes are looked for one by one; more of them all at once. */
+const MOST_SINGLE_READS = 8;
+
 export interface EpochBoxesOptions {
   readonly registry: Registry;
   readonly tailnetId: TailnetId;
@@ -61,8 +64,14 @@ export class EpochBoxes {
   async missing(recipients: readonly Uint8Array[]): Promise<Uint8Array[]> {
     const { registry, tailnetId, epochs } = this.#options;
     const place = placeOf(epochs.newestSecret);
-    const boxes = await registry.hgetall(this.#keys.epoch(place.epoch));
-    return recipients.filter((sealKey) => !boxes.has(epochRecipientTag(tailnetId, place, sealKey)));
+    const key = this.#keys.epoch(place.epoch);
+    const tags = recipients.map((sealKey) => epochRecipientTag(tailnetId, place, sealKey));
+    if (tags.length > MOST_SINGLE_READS) {
+      const boxes = await registry.hgetall(key);
+      return recipients.filter((_, i) => !boxes.has(tags[i]!));
+    }
+    const boxes = await registry.pipeline(tags.map((tag) => ["HGET", key, tag] as const));
+    return recipients.filter((_, i) => typeof boxes[i] !== "string");
   }
 }
 

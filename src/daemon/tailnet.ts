@@ -389,6 +389,14 @@ export class Tailnet {
     });
   }
 
+  /** Puts boxes with the newest network key there for those of these seal keys that have none. */
+  putMissingBoxes(sealKeys: readonly Uint8Array[]): Promise<void> {
+    return this.#exclusively(async () => {
+      const boxesFor = await this.#list.missingBoxes(sealKeys);
+      if (boxesFor.length > 0) await this.#list.push({ statements: [], boxesFor });
+    });
+  }
+
   /**
    * The key that signs for this machine what needs this scope: `admit` lets machines in, `all` decides everything.
    * Throws `not-signer`, and says who can.

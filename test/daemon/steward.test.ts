@@ -7,24 +7,30 @@ import { silentLog } from "../../src/base/log.ts";
 import { systemRandom } from "../../src/crypto/random.ts";
 import { addSigner } from "../../src/daemon/decide/add-signer.ts";
 import { leave } from "../../src/daemon/decide/leave.ts";
+import { removeNode } from "../../src/daemon/decide/remove-node.ts";
 import { Steward } from "../../src/daemon/steward.ts";
 import type { Tailnet } from "../../src/daemon/tailnet.ts";
-import { openTailnet } from "../../src/daemon/tailnet-start.ts";
+import { joinBySecret, joinTailnet, openTailnet } from "../../src/daemon/tailnet-start.ts";
 import { loadMembership } from "../../src/daemon/tailnet-store.ts";
 import { EPHEMERAL_GONE_MS, EPHEMERAL_HEARTBEAT_MS } from "../../src/netmap/lifetime.ts";
 import { generateIdentity } from "../../src/trust/identity.ts";
 import { joinKeyIdOf, joinKeyPairs } from "../../src/trust/join-key.ts";
 import { seal } from "../../src/trust/seal.ts";
+import { deriveSharedSecretKeys } from "../../src/trust/secret.ts";
 import { decodeStatement } from "../../src/trust/statement.ts";
 import { NO_TERMS } from "../../src/trust/terms.ts";
 import { until } from "../registry/until.ts";
+import { MemoryDatabase, MemoryRegistry } from "./memory-registry.ts";
 import {
   clockAhead,
   contextOver,
   HOUR_MS,
   type Member,
+  MemoryStore,
   makeJoinKey,
   makeNetwork,
+  outcome,
+  pool,
   recordContent,
 } from "./tailnet-fixture.ts";
 
@@ -176,6 +182,30 @@ describe("a signer's daemon", () => {
     network.database.isDown = false;
     network.database.reconnect();
     await until("the first to rotate", () => first.tailnet.epoch === 1);
+    expect(countOf(first.tailnet, "rotate")).toBe(1);
+  });
+
+  test("lets who knows the shared secret in after a rotation by a signer that does not know it", async () => {
+    const database = new MemoryDatabase();
+    const keys = await deriveSharedSecretKeys("orbit-velvet-canyon-trumpet-meadow");
+    const newcomer = () => {
+      const [registry, store] = [new MemoryRegistry(database), new MemoryStore()];
+      return { registry, store, context: contextOver(registry, store) };
+    };
+    const options = { pool: pool("10.11.12.0/24"), name: "machine", secretBits: 128 };
+    const [one, two, three, four] = [newcomer(), newcomer(), newcomer(), newcomer()];
+    const knows = { ...one, tailnet: await joinBySecret(one.context, keys, options) };
+    const byKey = await joinTailnet(two.context, await makeJoinKey(knows.tailnet), "two");
+    const gone = await joinTailnet(three.context, await makeJoinKey(knows.tailnet), "three");
+    await knows.tailnet.sync();
+    await addSigner(knows.tailnet, "two", "all");
+    await byKey.sync();
+    await removeNode(byKey, { node: gone.selfId, withMachines: false });
+    expect(await outcome(joinBySecret(four.context, keys, options))).toBe("join-key-unknown");
+    using first = runSteward(knows);
+    const isIn = async () => (await outcome(joinBySecret(four.context, keys, options))) === "done";
+    await until("the secret to admit again", isIn);
+    await until("the first to know", () => first.tailnet.state.members.size === 3);
     expect(countOf(first.tailnet, "rotate")).toBe(1);
   });
 });
