@@ -6,7 +6,6 @@
  * up. `tailnet-start.ts` makes one: by creating a tailnet, joining one, or opening the one on disk.
  */
 
-import { isDeepStrictEqual } from "node:util";
 import { equalBytes } from "../base/bytes.ts";
 import type { Timer } from "../base/clock.ts";
 import { errorMessage, MinitailError } from "../base/errors.ts";
@@ -19,13 +18,12 @@ import { type EpochPlace, type EpochSecret, openEpochBox, sealEpochBox } from ".
 import { formatTailnetId, type NodeId, nodeIdOf, type SigningKeyPair } from "../trust/identity.ts";
 import type { MachineRecord } from "../trust/record.ts";
 import type { Removals } from "../trust/removals.ts";
-import type { Head } from "../trust/statement.ts";
 import type { SignerScope } from "../trust/statement-body.ts";
 import type { HealthItem } from "./api.ts";
 import { hasScope, memberSigners } from "./signers.ts";
 import { appendToChain, isRegistryGone, type Propose, steadily, type WhenGone, withLimit } from "./tailnet-append.ts";
 import { placeOf } from "./tailnet-boxes.ts";
-import { loadBranches, saveBranches } from "./tailnet-branches.ts";
+import { KnownBranches } from "./tailnet-branches.ts";
 import { ChainList } from "./tailnet-chain-list.ts";
 import { judgedTimeMs, newestSignedTimeMs } from "./tailnet-clock.ts";
 import { randomFraction, type TailnetContext } from "./tailnet-context.ts";
@@ -91,9 +89,9 @@ export class Tailnet {
   #refilledAtMs = Number.NEGATIVE_INFINITY;
   #hasRefilled = false;
   #resealing: Timer | undefined;
-  /** The hash of the newest statement on disk, and the heads of the other branches there. */
+  /** The hash of the newest statement on disk. */
   #storedHash: Uint8Array;
-  #storedBranches: readonly Head[];
+  readonly #branches: KnownBranches;
   #storedSeenNumber: number;
   readonly #held: HeldWrites;
 
@@ -115,8 +113,7 @@ export class Tailnet {
     this.#book = new RecordBook({ registry, tailnetId, epochs, selfId: this.selfId, findMember }, stored.records);
     this.#own = new OwnRecord(context, epochs, this.#book, stored.ownNumber);
     this.#storedHash = chain.head.hash;
-    for (const statements of loadBranches(context.store)) this.#list.offerRun(statements);
-    this.#storedBranches = this.branches.map(({ head }) => head);
+    this.#branches = new KnownBranches(context.store, this.#list);
     const { channel } = tailnetKeys(tailnetId);
     this.#feed = new TailnetFeed({
       registry,
@@ -159,17 +156,17 @@ export class Tailnet {
 
   /** The other branches of the chain that members showed. */
   get branches(): readonly Branch[] {
-    return this.#list.forks!.branches;
+    return this.#branches.all;
   }
 
   /** Those that no signer has settled yet. */
   get openBranches(): readonly Branch[] {
-    return this.branches.filter((branch) => !isForsaken(branch, this.state));
+    return this.#branches.open;
   }
 
   /** What is obeyed of them: with these machines nobody here speaks. */
   get removals(): Removals {
-    return this.#list.forks!.removals;
+    return this.#branches.removals;
   }
 
   /** The members that this machine speaks with, itself included. */
@@ -457,7 +454,7 @@ export class Tailnet {
   /** Puts new statements on disk, before anybody acts on them; true if there were any, on our branch or another. */
   #storeGrowth(): boolean {
     if (this.#list.followSettlement()) this.context.log.warn("a signer settled a fork: this machine went over");
-    const hasBranches = this.#storeBranches();
+    const hasBranches = this.#branches.save();
     const { head } = this.chain;
     if (equalBytes(head.hash, this.#storedHash)) {
       this.#storeEpochs();
@@ -475,15 +472,6 @@ export class Tailnet {
     if (seenNumber === this.#storedSeenNumber) return;
     saveSeenNumber(this.context.store, seenNumber);
     this.#storedSeenNumber = seenNumber;
-  }
-
-  /** Puts on disk what was shown of other branches; true if anything was new. */
-  #storeBranches(): boolean {
-    const heads = this.branches.map(({ head }) => head);
-    if (isDeepStrictEqual(heads, this.#storedBranches)) return false;
-    saveBranches(this.context.store, this.branches);
-    this.#storedBranches = heads;
-    return true;
   }
 
   /** The registry is another one now: all of it is read, what it lacks is written. */
@@ -534,11 +522,4 @@ export class Tailnet {
     for (const listener of this.#listeners) listener();
     this.#lifetimes.handleChange();
   }
-}
-
-/** True where a signer settled that fork, and this is not the branch that holds. */
-function isForsaken({ forkNumber, firstHash }: Branch, state: ChainState): boolean {
-  return state.settlements.some(
-    (settlement) => settlement.forkNumber === forkNumber && equalBytes(settlement.otherHash, firstHash),
-  );
 }

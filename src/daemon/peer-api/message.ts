@@ -93,6 +93,7 @@ export type PeerAnswer =
   | { readonly kind: "records"; readonly records: readonly SealedRecord[]; readonly wanted: readonly NodeId[] }
   | { readonly kind: "box"; readonly box: EpochBox };
 
+/** The bytes of a request or an answer, each field as the diagram above has it. */
 export function encodeMessage(message: PeerRequest | PeerAnswer): Uint8Array {
   const writer = new ByteWriter().u8(VERSION).u8(KIND[message.kind]);
   switch (message.kind) {
