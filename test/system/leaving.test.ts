@@ -52,18 +52,18 @@ describe("node remove", () => {
       expect(refused).toMatchObject({ status: 4, stderr: expect.stringMatching(/; ask on alpha\n$/) });
       expect(await a.minitail("node", "remove", "alpha")).toMatchObject({ status: 2 });
 
-      const startMs = performance.now();
       const reply = await json<RemoveNodeReply>(a, "node", "remove", "delta");
       expect(reply).toMatchObject({ removed: [{ name: "delta" }], changeTokenByHand: false, secretStillAdmits: false });
       // The key that all came by is cancelled with it.
       expect(reply.joinKeysLeft).toEqual([]);
-      for (const node of [a, b, c]) {
-        await eventually(
-          `${node.name} to drop delta`,
-          async () => !(await peerNames(node)).includes("delta") && !(await canPing(node, addressOf(d, nodes))),
-        );
-      }
-      expect(performance.now() - startMs).toBeLessThan(3 * REMOVAL_LIMIT_MS);
+      await Promise.all(
+        [a, b, c].map((node) =>
+          eventually(
+            `${node.name} to drop delta`,
+            async () => !(await peerNames(node)).includes("delta") && !(await canPing(node, addressOf(d, nodes))),
+          ),
+        ),
+      );
       await eventually("delta to know", async () => (await d.status()).state === "needs-approval");
       const { health, peers } = await d.status();
       expect(health[0]).toMatchObject({ code: "machine-removed", message: expect.stringContaining("by alpha") });
@@ -101,6 +101,31 @@ describe("node remove", () => {
     LIMIT_MS,
   );
 });
+
+test(
+  "over a Redis server, and with a shared secret, node remove says what it cannot take away",
+  async () => {
+    await using lab = await Lab.create("byhand");
+    const nodes = await hostsOnSwitch(lab, ["alpha", "beta", "gamma"]);
+    const [a, b, c] = nodes as [MeshNode, MeshNode, MeshNode];
+    const server = a.host.spawn(["redis-server", "--port", "6379", "--protected-mode", "no", "--save", ""]);
+    await server.waitForOutput(/Ready to accept connections/, LIMIT_MS);
+    const flags = ["--registry", "redis://192.0.2.1:6379", "--secret", "orbit velvet canyon trumpet lantern"];
+    for (const node of nodes) await node.up("--pool", "10.11.12.0/24", ...flags);
+    await c.expectPing(addressOf(b, nodes));
+    expect(await json<RemoveNodeReply>(a, "node", "remove", "beta")).toMatchObject({
+      changeTokenByHand: true,
+      secretStillAdmits: true,
+    });
+    await eventually("beta to know", async () => (await b.status()).state === "needs-approval");
+    await eventually("gamma to drop it", async () => !(await canPing(c, addressOf(b, nodes))));
+    const again = await a.minitail("node", "remove", "gamma");
+    expect(again).toMatchObject({ status: 0, stdout: expect.stringMatching(/^removed gamma \(n\w{16}\)\n$/) });
+    expect(again.stderr).toContain("change that where the registry is");
+    expect(again.stderr).toContain("minitail secret retire");
+  },
+  LIMIT_MS,
+);
 
 describe("join keys and leaving", () => {
   test(
@@ -141,6 +166,25 @@ describe("join keys and leaving", () => {
     LIMIT_MS,
   );
 });
+
+test(
+  "an ephemeral machine that stops is gone, and the others hear of it at once",
+  async () => {
+    await using lab = await Lab.create("ephemeral");
+    const nodes = await hostsOnSwitch(lab, ["alpha", "beta"]);
+    const [a, b] = nodes as [MeshNode, MeshNode];
+    await a.up("--pool", "10.11.12.0/24");
+    const key = await a.createKey("--ephemeral", "--reusable");
+    for (let round = 0; round < 2; round++) {
+      await b.up("--join", key);
+      await b.expectPing(addressOf(a, nodes));
+      await b.output("down");
+      await eventually("alpha to drop it", async () => (await peerNames(a)).length === 0);
+      expect(await b.host.output(["ls", "/var/lib/minitail"])).not.toMatch(/identity|membership|chain|records/);
+    }
+  },
+  LIMIT_MS,
+);
 
 test(
   "a membership that ends cuts the machine off, and a signer renews it without touching it",
