@@ -25,6 +25,7 @@ const REQUESTS: PeerRequest[] = [
   { kind: "give-statements", after: head, statements: [bytesOf(5, 1), bytesOf(300, 2)] },
   { kind: "want-records", known: [{ nodeId, number: 2 ** 53 - 1 }] },
   { kind: "give-records", records: [{ nodeId, sealed: bytesOf(400, 4) }] },
+  { kind: "want-box" },
 ];
 
 const ANSWERS: PeerAnswer[] = [
@@ -32,6 +33,7 @@ const ANSWERS: PeerAnswer[] = [
   { kind: "statements", after: head, statements: [bytesOf(9, 1)], more: true },
   { kind: "statements", after: head, statements: [], more: false },
   { kind: "records", records: [{ nodeId, sealed: bytesOf(4, 4) }], wanted: [nodeId, nodeIdOf(bytesOf(32, 2))] },
+  { kind: "box", box: { epoch: 4, box: bytesOf(200, 5) } },
 ];
 
 describe("messages", () => {

@@ -198,6 +198,22 @@ test("a peer that is sought is called until it is reached, later each time; anot
   expect(called.length - before).toBeLessThanOrEqual(5);
 });
 
+test("who reached eight of a thousand that it sought calls no more of them", () => {
+  const spread = new Spread("n0", seeded(7));
+  const peers = Array.from({ length: 1000 }, (_, i) => `npeer${i}`);
+  spread.seek(peers, 0);
+  let calls = 0;
+  for (let nowMs = 0; nowMs < 10_000; nowMs += 10) {
+    for (const id of spread.takeCalls(nowMs)) {
+      calls++;
+      spread.handleResult(id, "had-heard", nowMs);
+    }
+  }
+  expect(calls).toBeGreaterThanOrEqual(8);
+  expect(calls).toBeLessThan(45);
+  expect(spread.nextCallMs()).toBeUndefined();
+});
+
 test("when a tunnel comes up the lower node id calls, the other only if it was not called", () => {
   const [low, high] = [new Spread("na", seeded(1)), new Spread("nb", seeded(2))];
   low.handleSession("nb", true, 0);

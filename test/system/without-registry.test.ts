@@ -29,8 +29,8 @@ describe("with the registry gone", () => {
       const [registry, beta, gamma] = await hostsOnSwitch(lab, ["alpha", "beta", "gamma"]);
       await registry!.up("--pool", "10.11.12.0/24");
       const key = await registry!.createKey("--reusable");
-      await beta!.up("--join", key);
-      await gamma!.up("--join", key);
+      await beta!.up("--join", key, "--dataplane", "plain");
+      await gamma!.up("--join", key, "--dataplane", "fast");
       await beta!.expectPing("10.11.12.3");
       await registry!.kill();
       await beta!.expectPing("10.11.12.3");

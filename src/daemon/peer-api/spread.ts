@@ -30,6 +30,9 @@ const LONGEST_RETRY_MS = 120_000;
 /** Who did not answer so often is left alone until its tunnel comes up, unless it is sought. */
 const MOST_RETRIES = 3;
 
+/** Who reached so many of those that it sought is found by the others through them. */
+const ENOUGH_FOUND = 8;
+
 /** How fast news have to go: at once, or when those who have them from the registry too have settled. */
 export type Urgency = "now" | "soon";
 
@@ -47,8 +50,9 @@ export class Spread {
   /** Those to be called, in the order in which they will be. */
   readonly #queue = new Map<NodeId, Due>();
   readonly #calling = new Set<NodeId>();
-  /** Peers to be reached however long it takes. */
+  /** Peers to be reached however long it takes, until enough of them were. */
   readonly #sought = new Set<NodeId>();
+  #found = 0;
   /** How often calls to a peer were in vain since it was last reached. */
   readonly #failures = new Map<NodeId, number>();
   #hadHeardInARow = 0;
@@ -64,6 +68,8 @@ export class Spread {
     this.#hadHeardInARow = 0;
     for (const id of this.#shuffled(live)) {
       const waitMs = urgency === "now" ? 0 : this.#fraction() * TOGETHER_SPREAD_MS;
+      // Whose tunnel is up has been found.
+      this.#sought.delete(id);
       this.#add(id, { atMs: nowMs + waitMs, isRumour: true });
     }
   }
@@ -71,14 +77,15 @@ export class Spread {
   /** All these are called now, those with a tunnel before the others. */
   handleRemovalByUs(live: readonly NodeId[], others: readonly NodeId[], nowMs: number): void {
     for (const id of [...this.#shuffled(live), ...this.#shuffled(others)]) {
+      this.#sought.delete(id);
       this.#queue.delete(id);
       this.#queue.set(id, { atMs: nowMs, isRumour: false });
     }
   }
 
-  /** These are called, again and again, until each was reached once; nobody else is sought any more. */
+  /** These are called, again and again, until each or enough of them were reached; nobody else is sought any more. */
   seek(peers: readonly NodeId[], nowMs: number): void {
-    this.#sought.clear();
+    this.#stopSeeking();
     for (const id of this.#shuffled(peers)) {
       this.#sought.add(id);
       this.#failures.delete(id);
@@ -153,8 +160,14 @@ export class Spread {
   }
 
   #handleReached(id: NodeId): void {
-    this.#sought.delete(id);
     this.#failures.delete(id);
+    if (this.#sought.delete(id) && ++this.#found >= ENOUGH_FOUND) this.#stopSeeking();
+  }
+
+  #stopSeeking(): void {
+    for (const id of this.#sought) this.#queue.delete(id);
+    this.#sought.clear();
+    this.#found = 0;
   }
 
   #retryLater(id: NodeId, nowMs: number): void {
