@@ -1,11 +1,14 @@
 /** Coming in by approval, parting with a shared secret, and more than one signer, by the built executable. Needs root. */
 
 import { describe, expect, test } from "bun:test";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { LockStatus, LoggedStatement } from "../../src/daemon/calls/lock.ts";
 import type { NodeList } from "../../src/daemon/calls/node-list.ts";
 import type { RegistryStatus } from "../../src/daemon/calls/registry-status.ts";
 import type { HostProcess } from "../lab/index.ts";
-import { Lab } from "../lab/index.ts";
+import { eventually, Lab } from "../lab/index.ts";
 import { hostsOnSwitch, type MeshNode, MINITAIL, traces } from "./mesh-node.ts";
 
 const LIMIT_MS = 60_000;
@@ -143,6 +146,24 @@ describe("approval", () => {
     },
     LIMIT_MS,
   );
+});
+
+test("the code of a machine that asks leaves the process list at once", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "minitail-approve-"));
+  const silent = Bun.serve({ unix: join(folder, "socket"), fetch: () => new Promise<Response>(() => {}) });
+  const command = [MINITAIL, "--socket", join(folder, "socket"), "node", "approve", "--yes", "abcd-efgh-ijkl-mnop"];
+  const approving = Bun.spawn(command, { stdout: "ignore", stderr: "ignore" });
+  try {
+    await eventually("it to ask the daemon", async () => silent.pendingRequests > 0, ANSWER_LIMIT_MS);
+    const shown = readFileSync(`/proc/${approving.pid}/cmdline`, "latin1").split("\0");
+    expect(shown).toContain("approve");
+    expect(shown.join(" ")).not.toContain("abcd");
+  } finally {
+    approving.kill();
+    await approving.exited;
+    await silent.stop(true);
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test(
