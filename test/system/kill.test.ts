@@ -9,7 +9,7 @@ import { expect, test } from "bun:test";
 import { eventually, Lab } from "../lab/index.ts";
 import { hostsOnSwitch, type MeshNode, MINITAIL } from "./mesh-node.ts";
 
-const KILLS = Number(process.env["MINITAIL_KILLS"] ?? 30);
+const KILLS = Number(process.env["MINITAIL_KILLS"] ?? 20);
 const SEED = Number(process.env["MINITAIL_KILL_SEED"] ?? 20261121);
 const LABS = 10;
 const LIMIT_MS = 120_000 + KILLS * 5000;
