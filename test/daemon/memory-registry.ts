@@ -34,6 +34,17 @@ export class MemoryDatabase {
     return JSON.stringify([[...this.lists], hashes, [...this.streams], [...this.values]]);
   }
 
+  /** The same data for itself; nobody is subscribed to it. */
+  copy(): MemoryDatabase {
+    const copy = new MemoryDatabase();
+    for (const [key, list] of this.lists) copy.lists.set(key, [...list]);
+    for (const [key, hash] of this.hashes) copy.hashes.set(key, new Map(hash));
+    for (const [key, stream] of this.streams) copy.streams.set(key, [...stream]);
+    for (const [key, value] of this.values) copy.values.set(key, value);
+    copy.#nextLogId = this.#nextLogId;
+    return copy;
+  }
+
   clear(): void {
     for (const map of [this.lists, this.hashes, this.streams, this.values]) map.clear();
   }
@@ -114,7 +125,8 @@ export class MemoryDatabase {
 
 export class MemoryRegistry implements Registry {
   readonly url = "memory://";
-  readonly database: MemoryDatabase;
+  /** Another one from now on is another view. */
+  database: MemoryDatabase;
   commandsSent = 0;
   /** Every command that was sent. */
   readonly sent: Command[] = [];

@@ -5,22 +5,9 @@ import { addSigner } from "../../src/daemon/decide/add-signer.ts";
 import { removeNode } from "../../src/daemon/decide/remove-node.ts";
 import { joinTailnet, openTailnet } from "../../src/daemon/tailnet-start.ts";
 import { until } from "../registry/until.ts";
-import { MemoryDatabase, MemoryRegistry } from "./memory-registry.ts";
+import { MemoryRegistry } from "./memory-registry.ts";
 import { PeerMesh } from "./peer-mesh.ts";
 import { contextOver, type Member, makeJoinKey, makeNetwork } from "./tailnet-fixture.ts";
-
-function copyOf(database: MemoryDatabase): MemoryDatabase {
-  const copy = new MemoryDatabase();
-  for (const [key, list] of database.lists) copy.lists.set(key, [...list]);
-  for (const [key, hash] of database.hashes) copy.hashes.set(key, new Map(hash));
-  for (const [key, stream] of database.streams) copy.streams.set(key, [...stream]);
-  return copy;
-}
-
-/** From here on this member is shown other data. */
-function show(member: Member, database: MemoryDatabase): void {
-  (member.registry as { database: MemoryDatabase }).database = database;
-}
 
 let mesh: PeerMesh;
 beforeEach(() => {
@@ -37,9 +24,8 @@ async function forked() {
   await addSigner(one.tailnet, "two", "all");
   const members = [one, two, three, four];
   for (const { tailnet } of members) await tailnet.sync();
-  const other = copyOf(network.database);
-  show(two, other);
-  show(four, other);
+  const other = network.database.copy();
+  for (const { registry } of [two, four]) registry.database = other;
   for (const member of members) mesh.add(member);
   return { ...network, other, one, two, three, four };
 }
@@ -155,7 +141,7 @@ describe("a fork", () => {
     list.push(...database.list(":chain"));
     for (const [key, hash] of database.hashes)
       other.hashes.set(key, new Map([...(other.hashes.get(key) ?? []), ...hash]));
-    show(one, other);
+    one.registry.database = other;
     await four.tailnet.sync();
     expect(sameHead(one, four)).toBe(true);
     const key = await makeJoinKey(one.tailnet);
