@@ -92,7 +92,9 @@ export function approvedAddresses(intent: AskIntent, { registries }: ApprovalAns
   const given = givenAddress(intent);
   const same = said.find(({ pin }) => pin && given.pin && equalBytes(pin, given.pin));
   // Without a token it is of no use any more.
-  if (!same) return given.pin && given.token === undefined ? said : [given, ...said];
+  const isUseless = given.pin !== undefined && given.token === undefined;
+  const isSaid = said.some(({ urls }) => urls.includes(intent.registryUrl));
+  if (!same) return isUseless || isSaid ? said : [given, ...said];
   const merged = { ...same, urls: [...new Set([...given.urls, ...same.urls])] };
   return said.map((place) => (place === same ? merged : place));
 }
