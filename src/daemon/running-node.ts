@@ -1,6 +1,6 @@
 /** A node that is a member and carries packets: its parts, and what the local API asks of them. */
 
-import { formatBase64 } from "../base/bytes.ts";
+import { equalBytes, formatBase64 } from "../base/bytes.ts";
 import { systemClock } from "../base/clock.ts";
 import { MinitailError } from "../base/errors.ts";
 import { type Endpoint, formatAddress } from "../base/ip.ts";
@@ -30,7 +30,7 @@ import type { Mesh, MeshPeer } from "./mesh.ts";
 import { NodeKeyRotation } from "./node-key-rotation.ts";
 import type { PeerApi } from "./peer-api/peer-api.ts";
 import { type RegistryAddress, urlsToGive } from "./registry-connection.ts";
-import { servingCapability } from "./registry-serving.ts";
+import { readServingCapability, servingCapability } from "./registry-serving.ts";
 import type { Settings } from "./settings.ts";
 import { formatTime, pathStatus } from "./status.ts";
 import { Steward } from "./steward.ts";
@@ -145,11 +145,17 @@ export class RunningNode {
   async removeNode(request: RemoveNodeRequest): Promise<RemoveNodeReply> {
     const { tailnet, registryHome } = this.parts.membership;
     const { removed, joinKeysLeft } = await removeNode(tailnet, request);
+    const pins = removed.flatMap(
+      ({ id }) => readServingCapability(tailnet.records.get(id)?.capabilities ?? [])?.pin ?? [],
+    );
+    const isFollowed = (pin: Uint8Array) =>
+      registryHome.addresses.some((each) => each.pin && equalBytes(each.pin, pin));
     const { registryToken } = tailnet.epochSecret;
     return {
       removed,
       joinKeysLeft: joinKeysLeft.map((key) => listedKey(tailnet, key)),
       changeTokenByHand: registryHome.addresses.some(({ token }) => token !== registryToken),
+      servesRegistry: pins.some(isFollowed),
       secretStillAdmits: tailnet.secretSigner !== undefined,
     };
   }

@@ -6,6 +6,7 @@ import { leave } from "../../src/daemon/decide/leave.ts";
 import { removeNode } from "../../src/daemon/decide/remove-node.ts";
 import { revokeKey } from "../../src/daemon/decide/revoke-key.ts";
 import { setExpiry } from "../../src/daemon/decide/set-expiry.ts";
+import { servingCapability } from "../../src/daemon/registry-serving.ts";
 import { joinBySecret, joinTailnet, openTailnet } from "../../src/daemon/tailnet-start.ts";
 import { joinKeyIdOf, joinKeyPairs } from "../../src/trust/join-key.ts";
 import { epochOfSeal } from "../../src/trust/seal.ts";
@@ -32,7 +33,9 @@ async function four() {
   const all = [one, two, three, four];
   for (const member of all) {
     member.tailnet.start();
-    await member.tailnet.publishRecord(recordContent(member.context));
+    // The first one serves the registry.
+    const capabilities = member === one ? [servingCapability({ port: 7411, pin: new Uint8Array(32) })] : [];
+    await member.tailnet.publishRecord({ ...recordContent(member.context), capabilities });
   }
   for (const member of all) await until("all records", () => member.tailnet.records.size === 4);
   return { ...network, one, two, three, four, all };
@@ -90,6 +93,18 @@ describe("a machine that is removed", () => {
     expect(gone.tailnet.records.get(one.tailnet.selfId)!.number).toBe(before);
     await until("the chain to grow", () => two.tailnet.chain.head.number > number);
     stop(all);
+  });
+
+  test("the token stays where a machine serves the registry that has no box: it would refuse all others", async () => {
+    const network = await makeNetwork();
+    const { first: one } = network;
+    const two = await network.join("two");
+    const before = one.tailnet.epochSecret.registryToken;
+    const capabilities = [servingCapability({ port: 7411, pin: new Uint8Array(32) })];
+    await two.tailnet.publishRecord({ ...recordContent(two.context), capabilities });
+    await remove(one, "two");
+    expect(one.tailnet.epoch).toBe(1);
+    expect(one.tailnet.epochSecret.registryToken).toBe(before);
   });
 
   test("who was away reads on, whatever happened meanwhile; who starts again has all keys", async () => {

@@ -38,6 +38,9 @@ function printReply(reply: RemoveNodeReply, { output, log }: CommandContext): vo
       "it still knows the registry's token: change that where the registry is, then tell the members with up --token",
     );
   }
+  if (reply.servesRegistry) {
+    log.warn("it serves the registry, and can stop that at any time: minitail registry move URL");
+  }
   if (reply.secretStillAdmits) {
     log.warn("whoever knows the shared secret comes back with it; minitail secret retire parts for good");
   }

@@ -17,6 +17,8 @@ export interface RemoveNodeReply {
   readonly joinKeysLeft: readonly ListedKey[];
   /** Where the registry's token is not the tailnet's to change: the removed machine knows it until somebody does. */
   readonly changeTokenByHand: boolean;
+  /** One of them serves the registry of the others, and goes on doing so. */
+  readonly servesRegistry: boolean;
   /** Whoever knows the shared secret comes back. */
   readonly secretStillAdmits: boolean;
 }

@@ -6,13 +6,14 @@ import type { SigningKeyPair } from "../../trust/identity.ts";
 import { epochRecipients, makeRotation } from "../../trust/rotation.ts";
 import { secretSealKey } from "../../trust/secret.ts";
 import { generateRegistryToken } from "../embedded-registry.ts";
+import { readServingCapability } from "../registry-serving.ts";
 import type { Tailnet } from "../tailnet.ts";
 import type { Proposal } from "../tailnet-chain-list.ts";
 import type { Draft } from "./draft.ts";
 
 /**
  * What was said, and a rotation last: with boxes for all who belong after it, and another token for the registry where
- * that is the tailnet's own. Throws `timeout` while the newest network key is not known here.
+ * a member serves it. Throws `timeout` while the newest network key is not known here.
  */
 export function withRotation(tailnet: Tailnet, draft: Draft, signer: SigningKeyPair): Proposal {
   const { random, clock } = tailnet.context;
@@ -24,12 +25,18 @@ export function withRotation(tailnet: Tailnet, draft: Draft, signer: SigningKeyP
   }
   const { networkKey, body } = makeRotation(draft.chain.state, current, random);
   draft.say(body, clock.nowMs(), signer);
-  const token = registryToken === "" ? "" : generateRegistryToken(random);
+  // A machine that serves the registry and belongs no more has no box: it would refuse a token that it never hears of.
+  const changesToken = registryToken !== "" && isServedByMember(tailnet, draft);
   return {
     statements: draft.statements,
     boxesFor: recipientsOf(tailnet, draft),
-    rotation: { networkKey, registryToken: token },
+    rotation: { networkKey, registryToken: changesToken ? generateRegistryToken(random) : registryToken },
   };
+}
+
+function isServedByMember({ records, removals }: Tailnet, { chain }: Draft): boolean {
+  const members = [...chain.state.members.keys()].filter((id) => !removals.machines.has(id));
+  return members.some((id) => readServingCapability(records.get(id)?.capabilities ?? []) !== undefined);
 }
 
 /** Members and live join keys but those that another branch removed, and who knows the shared secret, as long as that makes a signer. */
