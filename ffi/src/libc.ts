@@ -28,6 +28,7 @@ const SYMBOLS = {
   mount: { args: ["ptr", "ptr", "ptr", "u32", "ptr"], returns: "i32" },
   open: { args: ["ptr", "i32", "u32"], returns: "i32" },
   poll: { args: ["ptr", "u32", "i32"], returns: "i32" },
+  prctl: { args: ["i32", "u32"], returns: "i32" },
   read: { args: ["i32", "ptr", "u32"], returns: "i32" },
   recvfrom: { args: ["i32", "ptr", "u32", "i32", "ptr", "ptr"], returns: "i32" },
   recvmsg: { args: ["i32", "ptr", "i32"], returns: "i32" },
@@ -45,6 +46,7 @@ const SYMBOLS = {
   umask: { args: ["u32"], returns: "u32" },
   umount2: { args: ["ptr", "i32"], returns: "i32" },
   unshare: { args: ["i32"], returns: "i32" },
+  usleep: { args: ["u32"], returns: "i32" },
   write: { args: ["i32", "ptr", "u32"], returns: "i32" },
 } as const;
 

@@ -1,5 +1,12 @@
 import { expect, test } from "bun:test";
-import { hasCapability, isSystemError, setNiceness } from "../src/index.ts";
+import {
+  hasCapability,
+  isSystemError,
+  monotonicMs,
+  setNiceness,
+  setTimerSlack,
+  sleepMicroseconds,
+} from "../src/index.ts";
 
 /** Of a process that this thread starts. */
 function niceness(): number {
@@ -20,4 +27,16 @@ test("a thread's niceness", () => {
   expect(niceness()).toBe(before - 3);
   setNiceness(before);
   expect(niceness()).toBe(before);
+});
+
+test("a sleep lasts at least as long as it should, and hardly longer with little slack", () => {
+  setTimerSlack(1000);
+  const tookMs = Array.from({ length: 200 }, () => {
+    const startMs = monotonicMs();
+    sleepMicroseconds(40);
+    return monotonicMs() - startMs;
+  }).sort((a, b) => a - b);
+  expect(tookMs[0]).toBeGreaterThanOrEqual(0.04);
+  expect(tookMs[0]).toBeLessThan(1);
+  setTimerSlack(50_000);
 });

@@ -3,7 +3,7 @@
  * handed to the kernel by one sendmsg. Packets that come one by one go out together as well.
  */
 
-import { allocateStable, boottimeMs, ERRNO, readFd, writeFd } from "bun-ffi-tun";
+import { allocateStable, boottimeMs, ERRNO, readFd, sleepMicroseconds, writeFd } from "bun-ffi-tun";
 import { concatBytes } from "../base/bytes.ts";
 import type { Endpoint } from "../base/ip.ts";
 import type { SealRun, TransportCipherBatch } from "../crypto/transport-cipher-batch.ts";
@@ -12,6 +12,7 @@ import { ipPacketLength } from "../wire/ip.ts";
 import { markPartialChecksum, writeAnnouncedPadding } from "../wire/partial-checksum.ts";
 import { createVirtioNetHeader, decodeVirtioNetHeader, VIRTIO_NET_HEADER_LENGTH_BYTES } from "../wire/virtio-net.ts";
 import type { DataPlaneEvent } from "./event.ts";
+import { Moderation } from "./moderation.ts";
 import { OFFLOADS, type Offload } from "./offload.ts";
 import { mostMessagesOf, RunSender } from "./run-sender.ts";
 import { Segmenter } from "./segment.ts";
@@ -23,6 +24,9 @@ import type { TransmitWay } from "./transmit-loop.ts";
 
 /** Reads of the device before commands are looked at again. */
 const READS_A_TURN = 64;
+
+/** Long beside the time that a program takes for the next packet, short beside any network. */
+const GATHERING_MICROSECONDS = 40;
 
 /** The virtio header lies so that the packet behind it begins at a multiple of 16, with room for a message's header. */
 const READ_OFFSET = 32 - VIRTIO_NET_HEADER_LENGTH_BYTES;
@@ -46,6 +50,7 @@ export class FastTransmit implements TransmitWay, TransmitWire {
   readonly #virtio = createVirtioNetHeader();
   readonly #segmenter = new Segmenter(packetMemory(this.#read.bytes));
   readonly #scratch = allocateStable(PACKET_BUFFER_LENGTH_BYTES);
+  readonly #moderation = new Moderation();
   readonly #run: SealRun;
   /** Checksums are left to peers that take them so, and such are taken from peers. */
   readonly #leavesChecksums: boolean;
@@ -85,18 +90,24 @@ export class FastTransmit implements TransmitWay, TransmitWire {
 
   takePackets(): boolean {
     const { deviceFd } = this.#options;
+    if (this.#moderation.isWaiting) sleepMicroseconds(GATHERING_MICROSECONDS);
     const nowMs = boottimeMs();
+    let packets = 0;
+    let bytes = 0;
     for (let i = 0; i < READS_A_TURN; i++) {
       const roomBytes = VIRTIO_NET_HEADER_LENGTH_BYTES + MAXIMUM_PACKET_BYTES;
       const readBytes = readFd(deviceFd, this.#read.address + READ_OFFSET, roomBytes);
       if (readBytes === -ERRNO.EAGAIN) break;
       if (readBytes <= 0) return false;
+      packets += 1;
+      bytes += readBytes;
       if (readBytes > VIRTIO_NET_HEADER_LENGTH_BYTES) {
         decodeVirtioNetHeader(this.#read.bytes, READ_OFFSET, this.#virtio);
         this.#handlePacket(readBytes - VIRTIO_NET_HEADER_LENGTH_BYTES, nowMs);
       }
     }
     this.#wire.flush();
+    this.#moderation.noteTurn(nowMs, packets, bytes);
     return true;
   }
 

@@ -1,7 +1,7 @@
 /** What a data plane worker does with the role that it is given; the main thread's side is `dataplane.ts`. */
 
 import { type MessagePort, receiveMessageOnPort, workerData } from "node:worker_threads";
-import { SystemError, setNiceness } from "bun-ffi-tun";
+import { SystemError, setNiceness, setTimerSlack } from "bun-ffi-tun";
 import { errorMessage } from "../base/errors.ts";
 import { loadTransportCipher } from "../crypto/load-transport-cipher.ts";
 import type { TransportCipher, TransportCipherName } from "../crypto/transport-cipher.ts";
@@ -25,6 +25,9 @@ export type DataPlaneWay = "plain" | "fast";
  * at -15; from there on packets are carried one by one, and a stream becomes slower.
  */
 const NICENESS = -13;
+
+/** The kernel's own, 50 µs, is longer than what workers sleep. */
+const TIMER_SLACK_NANOSECONDS = 1000;
 
 /** Given to a worker when it is made. */
 export interface WorkerRole {
@@ -97,6 +100,7 @@ async function runReceive(role: WorkerRole, report: (event: DataPlaneEvent) => v
 /** Where it is not permitted, as in most containers, the worker shares the processors as any other thread. */
 function hurry(): void {
   try {
+    setTimerSlack(TIMER_SLACK_NANOSECONDS);
     setNiceness(NICENESS);
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
