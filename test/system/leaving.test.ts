@@ -103,6 +103,29 @@ describe("node remove", () => {
 });
 
 test(
+  "the machine that serves the registry is removed: it serves on, and the others go on by it until they move",
+  async () => {
+    await using lab = await Lab.create("server");
+    const nodes = await network(lab, ["alpha", "beta", "gamma"]);
+    const [a, b, c] = nodes as [MeshNode, MeshNode, MeshNode];
+    await a.output("lock", "add", "beta");
+    await eventually("beta to be a signer", async () => (await b.minitail("key", "create")).status === 0);
+    expect(await json<RemoveNodeReply>(b, "node", "remove", "alpha")).toMatchObject({ servesRegistry: true });
+    await eventually("alpha to know", async () => (await a.status()).state === "needs-approval");
+    await eventually("gamma to drop it", async () => !(await peerNames(c)).includes("alpha"));
+    await b.createKey();
+    const { chainLength } = await json<RegistryStatus>(b, "registry", "status");
+    await eventually(
+      "gamma to read on",
+      async () => (await json<RegistryStatus>(c, "registry", "status")).chainLength === chainLength,
+    );
+    await c.output("node", "rotate-key");
+    await b.expectPing(addressOf(c, nodes));
+  },
+  LIMIT_MS,
+);
+
+test(
   "over a Redis server, and with a shared secret, node remove says what it cannot take away",
   async () => {
     await using lab = await Lab.create("byhand");
