@@ -166,8 +166,9 @@ export class PeerNews {
   }
 
   #handleStanding(peer: NodeId, standing: Standing): void {
-    if (!isSame(standing, this.#shelf.standing())) return;
-    this.#spread.handleHadHeard(peer);
+    if (isSame(standing, this.#shelf.standing())) this.#spread.handleHadHeard(peer);
+    // Who calls gives all but a network key: it is fetched by whom it is for.
+    if (this.#shelf.wantsBox(standing.epoch)) this.#spread.handleNews([peer], "now", this.#nowMs);
     this.#run();
   }
 
