@@ -3,13 +3,11 @@
  * line (`membership-ways.ts`), written down before it is begun, so that a start after a crash goes on with it.
  */
 
-import { isDeepStrictEqual } from "node:util";
 import { equalBytes } from "../base/bytes.ts";
 import { MinitailError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { systemRandom } from "../crypto/random.ts";
 import type { Registry } from "../registry/registry.ts";
-import { pinOfTlsSeed } from "../registry/tls-identity.ts";
 import type { FormerMember } from "../trust/chain-state.ts";
 import { nodeIdOf, type TailnetId } from "../trust/identity.ts";
 import { parseJoinKey } from "../trust/join-key.ts";
@@ -22,14 +20,13 @@ import { COME_BACK_HINT } from "./membership-health.ts";
 import { addressesOf, follow, secretRegistryAddress } from "./membership-ways.ts";
 import type { NodeKey } from "./node-key.ts";
 import type { UpOptions } from "./options.ts";
-import { hasRegistries, readRegistries, writeRegistries } from "./registries-file.ts";
-import { registryAddressOf, requireUsable } from "./registry-choice.ts";
+import { writeRegistries } from "./registries-file.ts";
+import { followGiven } from "./registry-choice.ts";
 import type { RegistryAddress } from "./registry-connection.ts";
 import { RegistryHome } from "./registry-home.ts";
 import type { Settings } from "./settings.ts";
 import type { StateDirectory } from "./state-directory.ts";
 import type { Tailnet } from "./tailnet.ts";
-import { tailnetKeys } from "./tailnet-keys.ts";
 import { openTailnet, tailnetIdOfSecret } from "./tailnet-start.ts";
 import { loadChain, loadMembership, loadOrCreateIdentity } from "./tailnet-store.ts";
 
@@ -97,22 +94,7 @@ async function takeUpOptions({ state, options }: MembershipOptions, tailnetId: T
     if (registryUrl !== undefined) addresses = [secretRegistryAddress(registryUrl, token, keys)];
   }
   if (addresses && !readEmbeddedRegistryKeys(state)) writeRegistries(state, addresses);
-  if (registryUrl !== undefined && secret === undefined) await followGiven(state, registryUrl, token, tailnetId);
-}
-
-/** The registry is elsewhere, as a person says who knows: it is asked before it is believed. */
-async function followGiven(
-  state: StateDirectory,
-  url: string,
-  token: string | undefined,
-  tailnetId: TailnetId,
-): Promise<void> {
-  const own = readEmbeddedRegistryKeys(state);
-  const known = hasRegistries(state) ? readRegistries(state) : [];
-  const address = registryAddressOf(url, token, own ? [{ token: own.token, pin: pinOfTlsSeed(own.tlsSeed) }] : known);
-  if (isDeepStrictEqual(known, [address])) return;
-  await requireUsable(address, tailnetKeys(tailnetId));
-  writeRegistries(state, [address]);
+  if (joinKeyText === undefined && secret === undefined) await followGiven(state, { registryUrl, token }, tailnetId);
 }
 
 function refuseOtherTailnet(asked: TailnetId, known: TailnetId): void {

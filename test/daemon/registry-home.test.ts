@@ -26,7 +26,7 @@ import { Keyspace } from "../../src/registry/server/keyspace.ts";
 import { DEFAULT_LIMITS } from "../../src/registry/server/limits.ts";
 import { type RegistryServer, startRegistryServer } from "../../src/registry/server/start.ts";
 import { rejection, until } from "../registry/until.ts";
-import { joinKeyRequest } from "./tailnet-fixture.ts";
+import { joinKeyRequest, recordContent } from "./tailnet-fixture.ts";
 
 const LIMIT_MS = 30_000;
 const SECRET = "correct horse battery staple orbit";
@@ -168,6 +168,11 @@ describe("tokens of an epoch", () => {
       const url = first.home.addresses[0]!.urls[0]!;
       const [signer, other] = [new Machine("signer"), new Machine("other")];
       for (const machine of [signer, other]) await machine.up({ secret: SECRET, registryUrl: url });
+      await first.tailnet.publishRecord({
+        ...recordContent(first.tailnet.context),
+        capabilities: [servingCapability(first.membership.embedded!)],
+      });
+      await until("the signer knows who serves", () => signer.tailnet.records.has(first.tailnet.selfId));
       const before = other.home.addresses[0]!.token;
       const key = await createJoinKey(signer.tailnet, joinKeyRequest());
       await revokeKey(signer.tailnet, key.id);
@@ -391,6 +396,25 @@ describe("up --registry on a member", () => {
     LIMIT_MS,
   );
 });
+
+test(
+  "up --token on a member: the token of a registry that is not ours was changed by hand",
+  async () => {
+    const server = await newRegistry();
+    const machine = new Machine("machine");
+    await machine.up({ secret: SECRET, registryUrl: server.url, token: NEW_TOKEN });
+    await machine.down();
+    server.access.replace({ newest: "changed-by-hand" });
+    expect(await rejection(machine.up({ token: "misspelt" }))).toMatchObject({ code: "wrong-token" });
+    await machine.down();
+    await machine.up({ token: "changed-by-hand" });
+    await machine.says("hello");
+    await machine.down();
+    await machine.up();
+    await machine.says("hello again");
+  },
+  LIMIT_MS,
+);
 
 describe("backup", () => {
   test(
