@@ -22,7 +22,7 @@ import type { EpochSecret } from "../trust/epoch.ts";
 import { type ForkOffer, Forks } from "../trust/forks.ts";
 import type { KeyPair, TailnetId } from "../trust/identity.ts";
 import { epochOfSeal, seal } from "../trust/seal.ts";
-import { decodeStatement, statementHash, verifySignatures } from "../trust/statement.ts";
+import { decodeStatement, type Statement, statementHash, verifySignatures } from "../trust/statement.ts";
 import { BranchSearch } from "./branch-search.ts";
 import { EpochBoxes } from "./tailnet-boxes.ts";
 import type { Epochs } from "./tailnet-epochs.ts";
@@ -37,6 +37,8 @@ const FEWEST_BATCH_ENTRIES = 2;
 const MOST_BATCHES = 512;
 /** A list that is another each time it is looked at is left alone until the next read. */
 const MOST_RESTARTS = 2;
+/** What a reading of the list from its start may find of other branches. */
+const MOST_STRAY_OFFERS = 64;
 /** Some hundred bytes each, in a request of bounded size. */
 const MOST_BOXES_AT_ONCE = 200;
 const NOTHING = new Uint8Array(0);
@@ -72,6 +74,7 @@ export class ChainList {
   #forks: Forks | undefined;
   /** Settling statements that are not on our branch, and that the list is to be searched for. */
   #straySettlements: Uint8Array[] = [];
+  #strayOffers = 0;
   /** How many entries of the list were read, and the last of them. */
   #position = 0;
   #lastEntry: string | undefined;
@@ -314,6 +317,7 @@ export class ChainList {
   #forgetList(): void {
     this.#position = 0;
     this.#lastEntry = undefined;
+    this.#strayOffers = 0;
     this.#inList.clear();
   }
 
@@ -333,7 +337,7 @@ export class ChainList {
     return this.#options.epochs.open(sealed, { kind: "statement", tailnetId: this.#options.tailnetId });
   }
 
-  /** Notes a statement of our copy that the list has too, and one that settles a fork against us. */
+  /** Notes a statement of our copy that the list has too, one of another branch, and one that settles a fork against us. */
   #noteRefused(bytes: Uint8Array): void {
     const statement = decodeStatement(bytes);
     if (!statement || !this.chain) return;
@@ -343,10 +347,26 @@ export class ChainList {
       this.#inList.add(head.number);
       return;
     }
+    if (this.#isOfOtherBranch(statement)) this.#offerStray(bytes);
     const isKnown = this.forks!.branches.some(({ chain }) => chain.contains(head));
     const isBySigner = signerOf(this.chain.state, statement.author) !== undefined;
     if (statement.body.kind !== "settle" || isKnown || !isBySigner) return;
     if (verifySignatures(tailnetId, statement)) this.#straySettlements.push(bytes);
+  }
+
+  /**
+   * True for one that the list has before ours of the same number, and for what follows it: a list that was cut had
+   * room for it, and who reads from the start goes that way. One behind ours lost a race, and is nothing.
+   */
+  #isOfOtherBranch({ number, previousHash }: Statement): boolean {
+    if (number <= this.chain!.head.number && !this.#inList.has(number)) return true;
+    const before = { number: number - 1, hash: previousHash };
+    return this.forks!.branches.some(({ chain }) => chain.contains(before));
+  }
+
+  /** Each may cost a reading of the chain up to the fork. */
+  #offerStray(bytes: Uint8Array): void {
+    if (this.#strayOffers++ < MOST_STRAY_OFFERS) this.offerRun([bytes]);
   }
 
   /** The entries of a statement: one, or two of a rotation. None where its epoch's key is not known here. */

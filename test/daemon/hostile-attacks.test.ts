@@ -6,6 +6,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { systemRandom } from "../../src/crypto/random.ts";
 import { removeNode } from "../../src/daemon/decide/remove-node.ts";
+import { settleFork } from "../../src/daemon/decide/settle-fork.ts";
 import { joinTailnet, openTailnet } from "../../src/daemon/tailnet-start.ts";
 import { signConsent } from "../../src/trust/consent.ts";
 import { sealEpochBox } from "../../src/trust/epoch.ts";
@@ -306,6 +307,25 @@ describe("a registry that rolls back", () => {
     await lookAndExpectUnmoved();
     expect(warned("registry-lost-data")).toEqual(everyone);
     expect(await comes(database, liveKey)).toBe("done");
+  });
+
+  test("and lets a machine in by a key that was cancelled since: the fork is named, and a signer settles it", async () => {
+    const { registry, backup, database, cancelledKey, liveKey, one, members } = scene;
+    registry.rollBack(backup);
+    const context = contextOver(new MemoryRegistry(database));
+    const intruder = await joinTailnet(context, cancelledKey, "intruder");
+    await lookAndExpectUnmoved();
+    expect(warned("registry-lost-data")).toEqual(everyone);
+    expect(warned("fork")).toEqual(everyone);
+    // Who reads from the start comes to the intruder's branch, and knows that it is not its key's.
+    expect(await comes(database, liveKey)).toBe("chain-too-old");
+    await settleFork(one.tailnet, undefined);
+    await sync(members);
+    expect(warned("fork")).toEqual([]);
+    expect(await comes(database, liveKey)).toBe("done");
+    await intruder.sync();
+    expect(intruder.epoch).toBeLessThan(one.tailnet.epoch);
+    for (const { tailnet } of members) expect(tailnet.state.members.has(intruder.selfId)).toBe(false);
   });
 
   test("while members are off: it is noticed when they start", async () => {
