@@ -35,6 +35,8 @@ export interface RecordBookOptions {
   readonly selfId: NodeId;
   /** The member of this id, by the chain as it stands. */
   findMember(id: NodeId): Member | undefined;
+  /** A machine that belonged: its last record is kept, and no other is taken. */
+  findFormer(id: NodeId): Pick<Member, "machineKey"> | undefined;
 }
 
 interface KeptRecord {
@@ -59,7 +61,11 @@ export class RecordBook {
     this.#options = options;
     this.#keys = tailnetKeys(options.tailnetId);
     this.#ownIsLoaded = false;
-    for (const { nodeId, sealed } of stored) this.#offer(nodeId, sealed);
+    for (const { nodeId, sealed } of stored) {
+      const former = options.findFormer(nodeId);
+      if (former) this.#keepIfNewer(nodeId, former, sealed);
+      else this.#offer(nodeId, sealed);
+    }
     this.#ownIsLoaded = true;
   }
 
@@ -198,9 +204,12 @@ export class RecordBook {
 
   /** Keeps the record if the member wrote it and it is newer. */
   #offer(id: NodeId, sealed: Uint8Array): boolean {
-    if (!this.#isMember(id)) return false;
+    return this.#isMember(id) && this.#keepIfNewer(id, this.#options.findMember(id)!, sealed);
+  }
+
+  #keepIfNewer(id: NodeId, { machineKey }: Pick<Member, "machineKey">, sealed: Uint8Array): boolean {
     const { tailnetId, epochs, selfId } = this.#options;
-    const record = openRecord(sealed, tailnetId, this.#options.findMember(id)!.machineKey, epochs.keys);
+    const record = openRecord(sealed, tailnetId, machineKey, epochs.keys);
     if (!record || !isNewerRecord(record, this.highestNumber(id))) return false;
     if (id === selfId && this.#ownIsLoaded) {
       this.#foreignOwnNumber = Math.max(this.#foreignOwnNumber, record.number);

@@ -110,7 +110,9 @@ export class Tailnet {
     this.#storedSeenNumber = seenNumber;
     this.#held = new HeldWrites(context.store);
     const findMember = (id: NodeId) => this.state.members.get(id);
-    this.#book = new RecordBook({ registry, tailnetId, epochs, selfId: this.selfId, findMember }, stored.records);
+    const findFormer = (id: NodeId) => this.state.formerMembers.get(id);
+    const { selfId } = this;
+    this.#book = new RecordBook({ registry, tailnetId, epochs, selfId, findMember, findFormer }, stored.records);
     this.#own = new OwnRecord(context, epochs, this.#book, stored.ownNumber);
     this.#storedHash = chain.head.hash;
     this.#branches = new KnownBranches(context.store, this.#list);

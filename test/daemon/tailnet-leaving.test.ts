@@ -102,9 +102,15 @@ describe("a machine that is removed", () => {
     const before = one.tailnet.epochSecret.registryToken;
     const capabilities = [servingCapability({ port: 7411, pin: new Uint8Array(32) })];
     await two.tailnet.publishRecord({ ...recordContent(two.context), capabilities });
+    const three = await network.join("three");
     await remove(one, "two");
     expect(one.tailnet.epoch).toBe(1);
     expect(one.tailnet.epochSecret.registryToken).toBe(before);
+    // Also once it starts again, for the next one.
+    const again = openTailnet(one.context)!;
+    await remove({ tailnet: again }, three.tailnet.selfId);
+    expect(again.epoch).toBe(2);
+    expect(again.epochSecret.registryToken).toBe(before);
   });
 
   test("who was away reads on, whatever happened meanwhile; who starts again has all keys", async () => {

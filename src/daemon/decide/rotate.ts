@@ -2,7 +2,7 @@
 
 import { MinitailError } from "../../base/errors.ts";
 import { signerOf } from "../../trust/chain-state.ts";
-import type { SigningKeyPair } from "../../trust/identity.ts";
+import type { NodeId, SigningKeyPair } from "../../trust/identity.ts";
 import { epochRecipients, makeRotation } from "../../trust/rotation.ts";
 import { secretSealKey } from "../../trust/secret.ts";
 import { generateRegistryToken } from "../embedded-registry.ts";
@@ -12,8 +12,8 @@ import type { Proposal } from "../tailnet-chain-list.ts";
 import type { Draft } from "./draft.ts";
 
 /**
- * What was said, and a rotation last: with boxes for all who belong after it, and another token for the registry where
- * a member serves it. Throws `timeout` while the newest network key is not known here.
+ * What was said, and a rotation last: with boxes for all who belong after it, and another token for the registry that
+ * a member serves. Throws `timeout` while the newest network key is not known here.
  */
 export function withRotation(tailnet: Tailnet, draft: Draft, signer: SigningKeyPair): Proposal {
   const { random, clock } = tailnet.context;
@@ -25,8 +25,7 @@ export function withRotation(tailnet: Tailnet, draft: Draft, signer: SigningKeyP
   }
   const { networkKey, body } = makeRotation(draft.chain.state, current, random);
   draft.say(body, clock.nowMs(), signer);
-  // A machine that serves the registry and belongs no more has no box: it would refuse a token that it never hears of.
-  const changesToken = registryToken !== "" && isServedByMember(tailnet, draft);
+  const changesToken = registryToken !== "" && !isServedByFormerMember(tailnet, draft);
   return {
     statements: draft.statements,
     boxesFor: recipientsOf(tailnet, draft),
@@ -34,9 +33,11 @@ export function withRotation(tailnet: Tailnet, draft: Draft, signer: SigningKeyP
   };
 }
 
-function isServedByMember({ records, removals }: Tailnet, { chain }: Draft): boolean {
-  const members = [...chain.state.members.keys()].filter((id) => !removals.machines.has(id));
-  return members.some((id) => readServingCapability(records.get(id)?.capabilities ?? []) !== undefined);
+/** True where only a machine serves the registry that gets no box: it would refuse a token that it never hears of. */
+function isServedByFormerMember({ records, removals }: Tailnet, { chain }: Draft): boolean {
+  const serving = [...records].filter(([, { capabilities }]) => readServingCapability(capabilities) !== undefined);
+  const isMember = (id: NodeId) => chain.state.members.has(id) && !removals.machines.has(id);
+  return serving.length > 0 && !serving.some(([id]) => isMember(id));
 }
 
 /** Members and live join keys but those that another branch removed, and who knows the shared secret, as long as that makes a signer. */
