@@ -234,6 +234,7 @@ export class Tunnel {
         this.#run((nowMs) => this.#device.handleTimeout(nowMs));
         break;
       case "ready":
+      case "stopped":
       case "wire-taken":
         break;
       case "failed":

@@ -35,6 +35,9 @@ export interface DataPlaneOptions {
 /** A worker that has not answered by then is not going to. */
 const START_LIMIT_MS = 10_000;
 
+/** A worker that is told to stop lets go of its wire first. One that can't, because it hangs, is ended without. */
+const STOP_LIMIT_MS = 1_000;
+
 export class DataPlane {
   readonly #tables = new SharedTables();
   readonly #writer = new TableWriter(this.#tables);
@@ -80,9 +83,10 @@ export class DataPlane {
    */
   async setWire(fd: number): Promise<void> {
     if (this.#stopped) return;
+    const [transmitFd, receiveFd] = duplicateWire(fd);
     const taken = [this.#transmit.wireTaken(), this.#receive.wireTaken()];
-    this.#transmit.tell({ type: "wire", fd: duplicateWire(fd) });
-    this.#receive.tell({ type: "wire", fd: duplicateWire(fd) });
+    this.#transmit.tell({ type: "wire", fd: transmitFd });
+    this.#receive.tell({ type: "wire", fd: receiveFd });
     await Promise.all(taken);
   }
 
@@ -199,13 +203,11 @@ export class DataPlane {
     return this.#writer.counters();
   }
 
-  /** Ends both workers; the device and the wire stay open. */
+  /** Ends both workers; the device and the wire stay open, and are the caller's alone. */
   async stop(): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
-    this.#transmit.tell({ type: "stop" });
-    this.#receive.tell({ type: "stop" });
-    await Promise.all([this.#transmit.terminate(), this.#receive.terminate()]);
+    await Promise.all([this.#transmit.stop({ type: "stop" }), this.#receive.stop({ type: "stop" })]);
     closeFd(this.#transmitWakeFd);
     closeFd(this.#receiveWakeFd);
     closeFd(this.#timerFd);
@@ -241,9 +243,16 @@ export class DataPlane {
   }
 }
 
-/** A worker gets a descriptor of its own: the caller's number may name another file by the time that it is told. */
-function duplicateWire(fd: number): number {
-  return fd < 0 ? -1 : dupFd(fd);
+/** Each worker gets a descriptor of its own: the caller's number may name another file by the time that it is told. */
+function duplicateWire(fd: number): readonly [number, number] {
+  if (fd < 0) return [-1, -1];
+  const first = dupFd(fd);
+  try {
+    return [first, dupFd(fd)];
+  } catch (error) {
+    closeFd(first);
+    throw error;
+  }
 }
 
 /** One worker and the port to it. */
@@ -253,7 +262,8 @@ class DataPlaneWorker<Command> {
   readonly #worker: Worker;
   readonly #port: MessagePort;
   readonly #wakeFd: number;
-  #terminated = false;
+  readonly #ended = Promise.withResolvers<void>();
+  #stopping = false;
   /** Called in order, once for each wire that the worker takes. */
   readonly #onWireTaken: (() => void)[] = [];
 
@@ -279,6 +289,8 @@ class DataPlaneWorker<Command> {
         fail(event.message);
       } else if (event.type === "wire-taken") {
         this.#onWireTaken.shift()?.();
+      } else if (event.type === "stopped") {
+        this.#ended.resolve();
       } else {
         onEvent(event);
       }
@@ -286,23 +298,29 @@ class DataPlaneWorker<Command> {
     this.#worker.on("error", (error: unknown) => {
       clearTimeout(limit);
       fail(errorMessage(error));
+      this.#ended.resolve();
       onEvent({ type: "failed", message: errorMessage(error) });
     });
   }
 
   tell(command: Command): void {
-    if (this.#terminated) return;
+    if (this.#stopping) return;
     this.#port.postMessage(command);
     signalEventFd(this.#wakeFd);
   }
 
-  /** Resolves when the worker has taken the wire that it is told of next, or is terminated. */
+  /** Resolves when the worker has taken the wire that it is told of next, or is gone. */
   wireTaken(): Promise<void> {
     return new Promise((resolve) => this.#onWireTaken.push(resolve));
   }
 
-  async terminate(): Promise<void> {
-    this.#terminated = true;
+  /** Tells it to stop, waits until it has, and ends it. */
+  async stop(command: Command): Promise<void> {
+    this.tell(command);
+    this.#stopping = true;
+    const limit = setTimeout(() => this.#ended.resolve(), STOP_LIMIT_MS);
+    await this.#ended.promise;
+    clearTimeout(limit);
     await this.#worker.terminate();
     this.#port.close();
     for (const resolve of this.#onWireTaken.splice(0)) resolve();

@@ -27,6 +27,8 @@ export type DataPlaneEvent =
   | { readonly type: "wire-taken" }
   /** The worker runs. */
   | { readonly type: "ready"; readonly aead: string }
+  /** The worker has ended, and let go of its wire. */
+  | { readonly type: "stopped" }
   /** The device is gone, or was never usable. */
   | { readonly type: "device-gone" }
   /** The kernel's link, address or route tables changed. */

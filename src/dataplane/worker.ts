@@ -49,7 +49,12 @@ export function runWorker(): void {
   const role = workerData as WorkerRole;
   const report = (event: DataPlaneEvent) => role.port.postMessage(event);
   const run = role.role === "dataplane-tx" ? runTransmit : runReceive;
-  run(role, report).catch((error: unknown) => report({ type: "failed", message: errorMessage(error) }));
+  run(role, report)
+    .catch((error: unknown) => report({ type: "failed", message: errorMessage(error) }))
+    .finally(() => {
+      report({ type: "stopped" });
+      role.port.close();
+    });
 }
 
 async function runTransmit(role: WorkerRole, report: (event: DataPlaneEvent) => void): Promise<void> {
@@ -73,16 +78,15 @@ async function runTransmit(role: WorkerRole, report: (event: DataPlaneEvent) => 
     takeCommand,
     report,
   });
-  role.port.close();
 }
 
 async function runReceive(role: WorkerRole, report: (event: DataPlaneEvent) => void): Promise<void> {
   const cipher = withBatches(loadCipher(role));
   const options = { tables: new SharedTables(role.memory), cipher, deviceFd: role.deviceFd, report };
   if (role.way === "plain") {
-    receivePlainly(role, new PlainReceive(options), report);
+    const stopped = receivePlainly(role, new PlainReceive(options));
     report({ type: "ready", aead: cipher.name });
-    return;
+    return stopped;
   }
   report({ type: "ready", aead: cipher.name });
   warmUpReceive(cipher);
@@ -94,7 +98,6 @@ async function runReceive(role: WorkerRole, report: (event: DataPlaneEvent) => v
     wakeFd: role.wakeFd,
     takeCommand,
   }).run();
-  role.port.close();
 }
 
 /** Where it is not permitted, as in most containers, the worker shares the processors as any other thread. */
@@ -107,17 +110,19 @@ function hurry(): void {
   }
 }
 
-/** Commands are taken in order, each after the one before is done. */
-function receivePlainly(role: WorkerRole, receive: PlainReceive, report: (event: DataPlaneEvent) => void): void {
+/** Commands are taken in order, each after the one before is done. Resolves when one of them was to stop. */
+function receivePlainly(role: WorkerRole, receive: PlainReceive): Promise<void> {
+  const { promise: stopped, resolve, reject } = Promise.withResolvers<void>();
   let last: Promise<void> = Promise.resolve();
   role.port.on("message", (command: ReceiveCommand) => {
     last = last.then(async () => {
       if (command.type !== "stop") return receive.handleCommand(command);
       receive.close();
-      role.port.close();
+      resolve();
     });
-    last.catch((error: unknown) => report({ type: "failed", message: errorMessage(error) }));
+    last.catch(reject);
   });
+  return stopped;
 }
 
 function loadCipher(role: WorkerRole): TransportCipher {

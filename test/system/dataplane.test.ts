@@ -1,6 +1,7 @@
 /** The workers themselves: two data planes in this process, socketpairs for devices, UDP on loopback. */
 
 import { afterEach, describe, expect, test } from "bun:test";
+import { readdirSync, readlinkSync } from "node:fs";
 import {
   allocateStable,
   boottimeMs,
@@ -103,6 +104,19 @@ async function startNode(
     read: () => readRaw()?.slice(headerBytes),
     readRaw,
   };
+}
+
+/** Of this process, UDP and pairs alike. */
+function openSockets(): number {
+  const isSocket = (name: string) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${name}`).startsWith("socket:");
+    } catch {
+      // The descriptor of the directory that is read.
+      return false;
+    }
+  };
+  return readdirSync("/proc/self/fd").filter(isSocket).length;
 }
 
 const loopback = { 4: parseAddress("127.0.0.1")!, 6: parseAddress("::1")! };
@@ -291,6 +305,22 @@ describe.each(["plain", "fast"] as const)("the workers, the %s way", (way) => {
       await b.plane.setWire(-1);
     }
     expect(b.events.filter((event) => event.type === "failed")).toEqual([]);
+  });
+
+  // At once: while the workers of the fast way still warm up. Later: which of them ends first is chance.
+  test.each([0, 1, 2, 3])("a plane that stops holds no socket any more (%d)", async (packets) => {
+    const before = openSockets();
+    const [deviceFd, outsideFd] = createSocketPair("datagram");
+    const plane = await DataPlane.start({ deviceFd, way, mtuBytes: 1420, onEvent() {} });
+    const wire = openUdpWire(0, 0);
+    const taken = plane.setWire(wire.fd);
+    if (packets > 0) await taken;
+    for (let i = 0; i < packets; i++) plane.sendPacket(echo("10.0.0.1", "10.0.0.2", i));
+    await plane.stop();
+    await taken;
+    for (const fd of [wire.fd, deviceFd, outsideFd]) closeFd(fd);
+    expect(openSockets()).toBe(before);
+    openUdpWire(wire.port, 0).close();
   });
 
   // Which worker is ready first is chance: every other start would show a report that comes too early.
