@@ -6,6 +6,7 @@
  * Packets join that have the same addresses, ports, protocol, TOS, TTL and DF or traffic class, hop limit, flow
  * label and extension headers, and
  *
+ *     IPv6   no routing header that has places left: the checksum's destination is not in the header then
  *     IPv4   no options, no fragments, a right header checksum; identification rises by one, or stays with DF
  *     TCP    the next sequence number; the same acknowledgement, window, options and flags. PSH and FIN may come
  *            with the last, CWR with the first (until 6.16 the kernel's rule). Not SYN, RST, URG
@@ -155,7 +156,8 @@ export class Flow {
 
   #mayBeFirst(at: number, packetBytes: number): boolean {
     const { bytes } = this.#memory;
-    const { isIpv4, isTcp, transportOffset } = this.headers;
+    const { isIpv4, isTcp, isRouted, transportOffset } = this.headers;
+    if (isRouted) return false;
     if (isIpv4) {
       if (bytes[at] !== IPV4_WITHOUT_OPTIONS || !this.#hasRightIpv4Checksum(at)) return false;
       if ((bytes[at + IPV4_FRAGMENT_OFFSET]! & ~IPV4_DONT_FRAGMENT) !== 0) return false;

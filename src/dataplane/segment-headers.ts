@@ -19,6 +19,9 @@ const HOP_BY_HOP = 0;
 const ROUTING = 43;
 const DESTINATION_OPTIONS = 60;
 
+/** Of a routing header: RFC 8200 section 4.4. */
+const ROUTING_SEGMENTS_LEFT_OFFSET = 3;
+
 /** Room for the longest IPv4 and TCP headers, and for IPv6 with more options than any network passes. */
 export const MAXIMUM_HEADER_BYTES = 512;
 
@@ -29,6 +32,8 @@ export class SegmentHeaders {
   /** `PROTOCOL_TCP` or `PROTOCOL_UDP`. */
   protocol = 0;
   transportOffset = 0;
+  /** The IPv6 header has the next place of a route, and not the destination that checksums are made with. */
+  isRouted = false;
   /** Of the checksum field in the transport header, from `transportOffset`. */
   checksumOffset = 0;
   /** All headers: the payload follows. A multiple of 4. */
@@ -42,6 +47,7 @@ export class SegmentHeaders {
    */
   locate(buffer: Uint8Array, offset: number, packetBytes: number): boolean {
     this.isIpv4 = isIpv4Packet(buffer, offset);
+    this.isRouted = false;
     const found = this.isIpv4 ? this.#passIpv4(buffer, offset) : this.#passIpv6(buffer, offset, packetBytes);
     if (!found) return false;
     const availableBytes = packetBytes - this.transportOffset;
@@ -72,6 +78,7 @@ export class SegmentHeaders {
     let next = buffer[offset + IPV6_NEXT_HEADER_OFFSET]!;
     while (next === HOP_BY_HOP || next === ROUTING || next === DESTINATION_OPTIONS) {
       if (at + 8 > end) return false;
+      if (next === ROUTING) this.isRouted ||= buffer[offset + at + ROUTING_SEGMENTS_LEFT_OFFSET] !== 0;
       next = buffer[offset + at]!;
       at += (buffer[offset + at + 1]! + 1) * 8;
     }

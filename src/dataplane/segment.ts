@@ -209,7 +209,7 @@ export class Segmenter {
     this.#headerBytes = headers.lengthBytes;
     this.#gsoSizeBytes = header.gsoSizeBytes;
     this.#checksumIsPartial = checksum === "pseudo-header";
-    this.#makeTemplate();
+    this.#makeTemplate((header.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) !== 0);
     return true;
   }
 
@@ -225,7 +225,8 @@ export class Segmenter {
     writeUint16(bytes, this.#offset + this.#completeAt, ~sum & 0xffff || 0xffff);
   }
 
-  #makeTemplate(): void {
+  /** @param hasPseudoSum the checksum's field holds the sum of the pseudo-header */
+  #makeTemplate(hasPseudoSum: boolean): void {
     const { isIpv4, isTcp, protocol, transportOffset, checksumOffset } = this.#headers;
     const { bytes } = this.#memory;
     const template = this.#template.bytes;
@@ -238,6 +239,7 @@ export class Segmenter {
       writeUint16(template, IPV4_CHECKSUM_OFFSET, 0);
       this.#ipSum = sumHeader(template, 0, transportOffset);
     }
+    const pseudoSum = readUint16(template, transportOffset + checksumOffset);
     writeUint16(template, transportOffset + checksumOffset, 0);
     if (isTcp) {
       const sequenceAt = transportOffset + TCP_SEQUENCE_OFFSET;
@@ -249,7 +251,10 @@ export class Segmenter {
     } else {
       writeUint16(template, transportOffset + UDP_LENGTH_OFFSET, 0);
     }
-    this.#pseudoSum = sumPseudoHeader(template, 0, isIpv4, protocol);
+    // Its destination is that of a routing header, if there is one. The length is taken out of it: ~n is 65535 - n.
+    this.#pseudoSum = hasPseudoSum
+      ? pseudoSum + (~(this.#packetBytes - transportOffset) & 0xffff)
+      : sumPseudoHeader(template, 0, isIpv4, protocol);
     this.#transportSum = this.#pseudoSum + sumHeader(template, transportOffset, headerBytes - transportOffset);
   }
 

@@ -24,7 +24,15 @@ import {
   type TransportPacket,
   transportOffset,
 } from "../naive/transport-packet.ts";
-import { overIpv6, payloadOf, plainTcp, plainUdp, somePayload, transportPacket } from "./segment-arbitraries.ts";
+import {
+  overIpv6,
+  payloadOf,
+  plainTcp,
+  plainUdp,
+  routedPacket,
+  somePayload,
+  transportPacket,
+} from "./segment-arbitraries.ts";
 
 const SEED = 20261121;
 const GUARD_BYTES = 64;
@@ -321,6 +329,14 @@ describe("which packets join", () => {
   test("IPv4 options keep packets apart, be they the same, and of no weight in the checksum", () => {
     expect(writesOf(plainTcp({ ipOptions: new Uint8Array(4) }), {})).toBe(2);
     expect(writesOf(plainUdp({ ipOptions: new Uint8Array(4) }), {})).toBe(2);
+  });
+
+  test("packets on a route stay apart: their destination, and so their checksum, is not what the header says", () => {
+    for (const packet of [overIpv6(plainTcp()), overIpv6(plainUdp())]) {
+      const { routed, onItsWay } = routedPacket({ ...packet, payload: payloadOf(2500) }, new Uint8Array(16).fill(0xfd));
+      const atTheEnd = naiveSegmentBytes(routed, 1000, "complete");
+      expect(runBytes(atTheEnd.map(onItsWay))).toEqual(atTheEnd.map(onItsWay).map(alone));
+    }
   });
 
   test("fragments, other protocols, UDP without checksum or of another length stay apart as they are", () => {

@@ -21,10 +21,23 @@ const tcpFields: fc.Arbitrary<TcpFields> = fc.record({
   options: fc.oneof(fc.constant(new Uint8Array()), bytes(12), options(10)),
 });
 
-const extensionHeader: fc.Arbitrary<ExtensionHeader> = fc.record({
-  type: fc.constantFrom(0, 43, 60),
-  body: fc.constantFrom(6, 14, 22).chain(bytes),
-});
+/** Routing headers at the end of their route. */
+const extensionHeader: fc.Arbitrary<ExtensionHeader> = fc
+  .record({ type: fc.constantFrom(0, 43, 60), body: fc.constantFrom(6, 14, 22).chain(bytes) })
+  .map(({ type, body }) => ({ type, body: type === 43 ? body.with(1, 0) : body }));
+
+/** A packet, as it is at its destination, on the way to `firstPlace`: a routing header has one place left. */
+export function routedPacket(packet: TransportPacket, firstPlace: Uint8Array) {
+  const extensionHeaders = [{ type: 43, body: Uint8Array.of(2, 1, 0, 0, 0, 0, ...packet.destination) }];
+  const routed = { ...packet, extensionHeaders };
+  /** Checksums, of which there may be the pseudo-header's alone, are those at the destination. */
+  const onItsWay = (bytes: Uint8Array) => {
+    const moved = bytes.slice();
+    moved.set(firstPlace, 24);
+    return moved;
+  };
+  return { routed, onItsWay };
+}
 
 /** What the kernel may hand over to be cut, with `payload` as payload. */
 export function transportPacket(payload: fc.Arbitrary<Uint8Array>): fc.Arbitrary<TransportPacket> {

@@ -20,7 +20,15 @@ import {
   type TransportPacket,
   transportOffset,
 } from "../naive/transport-packet.ts";
-import { overIpv6, payloadOf, plainTcp, plainUdp, somePayload, transportPacket } from "./segment-arbitraries.ts";
+import {
+  overIpv6,
+  payloadOf,
+  plainTcp,
+  plainUdp,
+  routedPacket,
+  somePayload,
+  transportPacket,
+} from "./segment-arbitraries.ts";
 
 const SEED = 20261121;
 const GUARD_BYTES = 64;
@@ -86,6 +94,16 @@ describe("cutting", () => {
       ),
       { seed: SEED, numRuns: 400 },
     );
+  });
+
+  test("checksums are made with the destination of a routing header, as the packet's own was", () => {
+    for (const packet of [overIpv6(plainTcp()), overIpv6(plainUdp())]) {
+      const { routed, onItsWay } = routedPacket({ ...packet, payload: payloadOf(2500) }, new Uint8Array(16).fill(0xfd));
+      for (const checksum of ["complete", "pseudo-header"] as const) {
+        const { segments } = cut(onItsWay(buildPacket(routed, "pseudo-header")), headerFor(routed, 1000), checksum);
+        expect(segments).toEqual(naiveSegmentBytes(routed, 1000, checksum).map(onItsWay));
+      }
+    }
   });
 
   test("a full read of 64 KiB: 48 segments that a receiver puts together again", () => {
