@@ -14,7 +14,7 @@ import { createVirtioNetHeader, decodeVirtioNetHeader, VIRTIO_NET_HEADER_LENGTH_
 import type { DataPlaneEvent } from "./event.ts";
 import { Moderation } from "./moderation.ts";
 import { OFFLOADS, type Offload } from "./offload.ts";
-import { mostMessagesOf, RunSender } from "./run-sender.ts";
+import { MAXIMUM_RUN_BYTES, mostMessagesOf, RunSender } from "./run-sender.ts";
 import { Segmenter } from "./segment.ts";
 import { packetMemory } from "./segment-memory.ts";
 import type { CachedSession } from "./session-cache.ts";
@@ -40,12 +40,15 @@ export interface FastTransmitOptions {
   /** A TUN with a virtio header. */
   readonly deviceFd: number;
   readonly report: (event: DataPlaneEvent) => void;
+  /** Default: the kernel. */
+  readonly read?: typeof readFd;
 }
 
 export class FastTransmit implements TransmitWay, TransmitWire {
   readonly transmitter: Transmitter;
   readonly #options: FastTransmitOptions;
   readonly #wire: RunSender;
+  readonly #readFd: typeof readFd;
   readonly #read = allocateStable(READ_OFFSET + PACKET_BUFFER_LENGTH_BYTES);
   readonly #virtio = createVirtioNetHeader();
   readonly #segmenter = new Segmenter(packetMemory(this.#read.bytes));
@@ -58,6 +61,7 @@ export class FastTransmit implements TransmitWay, TransmitWire {
   constructor(options: FastTransmitOptions) {
     this.#options = options;
     const { tables, offloads = OFFLOADS, report } = options;
+    this.#readFd = options.read ?? readFd;
     this.#leavesChecksums = offloads.includes("partial-checksum");
     this.#wire = new RunSender({ tables, mayCut: offloads.includes("udp-gso"), report });
     const events = {
@@ -96,8 +100,13 @@ export class FastTransmit implements TransmitWay, TransmitWire {
     let bytes = 0;
     for (let i = 0; i < READS_A_TURN; i++) {
       const roomBytes = VIRTIO_NET_HEADER_LENGTH_BYTES + MAXIMUM_PACKET_BYTES;
-      const readBytes = readFd(deviceFd, this.#read.address + READ_OFFSET, roomBytes);
+      const readBytes = this.#readFd(deviceFd, this.#read.address + READ_OFFSET, roomBytes);
       if (readBytes === -ERRNO.EAGAIN) break;
+      if (readBytes === -ERRNO.EINVAL) {
+        // The kernel dropped a packet that is to be cut in a way that the virtio header has no word for.
+        this.#options.tables.count("txMalformed");
+        continue;
+      }
       if (readBytes <= 0) return false;
       packets += 1;
       bytes += readBytes;
@@ -153,6 +162,11 @@ export class FastTransmit implements TransmitWay, TransmitWire {
       return;
     }
     this.transmitter.noteSize(slot, bytes, PACKET_OFFSET, segmenter.segmentLength(0), nowMs);
+    if (RUN_OVERHEAD_BYTES + this.transmitter.paddedLength(segmenter.segmentLength(0)) > MAXIMUM_RUN_BYTES) {
+      // No datagram holds it. A device's MTU may be that large.
+      this.#options.tables.count("txWireRefused");
+      return;
+    }
     if (session && count > 1) {
       this.#sendSegments(slot, session, count, nowMs);
       return;
