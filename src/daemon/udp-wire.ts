@@ -49,7 +49,12 @@ export function openUdpWire(port: number, mark: number): UdpWire {
     }
   }
   const setMark = (value: number) => setSocketOption(fd, SOL_SOCKET, SO_MARK, value);
-  if (mark !== 0) setMark(mark);
+  try {
+    if (mark !== 0) setMark(mark);
+  } catch (error) {
+    closeFd(fd);
+    throw error;
+  }
   return {
     fd,
     port: getSocketName(fd)?.port ?? port,
@@ -62,8 +67,9 @@ export function openUdpWire(port: number, mark: number): UdpWire {
 /** A connected socket knows; the wire itself, which sends to many, does not. */
 function pathMtuTo({ address, port, zone }: Endpoint, mark: number): number | undefined {
   const hasIpv4 = isIpv4(address);
-  const fd = createUdpSocket({ family: hasIpv4 ? 4 : 6 });
+  let fd = -1;
   try {
+    fd = createUdpSocket({ family: hasIpv4 ? 4 : 6 });
     if (mark !== 0) setSocketOption(fd, SOL_SOCKET, SO_MARK, mark);
     connectSocket(fd, { address, port, ...(zone !== undefined && { scopeId: zone }) });
     return hasIpv4 ? getSocketOption(fd, IPPROTO_IP, IP_MTU) : getSocketOption(fd, IPPROTO_IPV6, IPV6_MTU);
@@ -71,7 +77,7 @@ function pathMtuTo({ address, port, zone }: Endpoint, mark: number): number | un
     if (error instanceof SystemError) return undefined;
     throw error;
   } finally {
-    closeFd(fd);
+    if (fd >= 0) closeFd(fd);
   }
 }
 
