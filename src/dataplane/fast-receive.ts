@@ -48,6 +48,8 @@ export interface FastReceiveOptions {
   /** Readable when a command waits. */
   readonly wakeFd: number;
   readonly takeCommand: () => ReceiveCommand | undefined;
+  /** Gone on with, a step at a time, while there is nothing to carry. */
+  readonly idleWork?: Generator<undefined, void> | undefined;
   readonly report: (event: DataPlaneEvent) => void;
   /** Default: the kernel. */
   readonly write?: typeof writeFd;
@@ -84,16 +86,21 @@ export class FastReceive implements ReceiveDevice, ReceiveEvents {
 
   /** Until it is told to stop. */
   run(): void {
-    const { wakeFd } = this.#options;
+    const { wakeFd, idleWork } = this.#options;
     const wake = this.#poll.add(wakeFd, POLLIN);
+    let isIdleWorkDone = idleWork === undefined;
     for (;;) {
-      this.#poll.wait(-1);
+      if (this.#poll.wait(isIdleWorkDone ? -1 : 0) === 0) {
+        isIdleWorkDone = idleWork?.next().done ?? true;
+        continue;
+      }
       if (this.#poll.revents(wake) !== 0) {
         drainEventFd(wakeFd);
         if (!this.#handleCommands()) break;
       }
       if (this.#wireFd >= 0 && this.#poll.revents(this.#wireIndex) !== 0) this.takeMessages();
     }
+    idleWork?.return();
     this.#closeWire();
   }
 

@@ -42,20 +42,26 @@ export interface TransmitLoopOptions {
   /** Readable when the main thread's timer has run out. */
   readonly timerFd: number;
   readonly takeCommand: () => TransmitCommand | undefined;
+  /** Gone on with, a step at a time, while there is nothing to carry. */
+  readonly idleWork?: Generator<undefined, void> | undefined;
   readonly report: (event: DataPlaneEvent) => void;
 }
 
 /** Runs until it is told to stop or the device is gone. Returns to the thread's event loop only while a wire is taken. */
 export async function runTransmitLoop(way: TransmitWay, options: TransmitLoopOptions): Promise<void> {
-  const { tables, deviceFd, wakeFd, monitorFd, timerFd, report } = options;
+  const { tables, deviceFd, wakeFd, monitorFd, timerFd, idleWork, report } = options;
   const poll = new PollSet();
   const device = poll.add(deviceFd, POLLIN);
   const wake = poll.add(wakeFd, POLLIN);
   const monitor = monitorFd < 0 ? -1 : poll.add(monitorFd, POLLIN);
   const timer = poll.add(timerFd, POLLIN);
   const drained = allocateStable(65_536);
+  let isIdleWorkDone = idleWork === undefined;
   for (;;) {
-    poll.wait(-1);
+    if (poll.wait(isIdleWorkDone ? -1 : 0) === 0) {
+      isIdleWorkDone = idleWork?.next().done ?? true;
+      continue;
+    }
     if (poll.revents(wake) !== 0) {
       drainEventFd(wakeFd);
       if (!(await handleCommands(way, options))) break;
@@ -74,6 +80,7 @@ export async function runTransmitLoop(way: TransmitWay, options: TransmitLoopOpt
       break;
     }
   }
+  idleWork?.return();
   await way.setWire(-1);
 }
 

@@ -1,13 +1,28 @@
 /**
  * Packets that go nowhere, for code that has not run yet. Bun compiles what runs often; until then a packet costs
  * several times as much, and a tunnel that is mostly idle might never get there. So each worker of the fast way
- * first carries some packets of its own, between descriptors and tables that nobody else has. Commands and packets
- * that come meanwhile wait where they are.
+ * first carries some packets of its own, between descriptors and tables that nobody else has, whenever it has nothing
+ * else to do.
  */
 
-import { allocateStable, boottimeMs, closeFd, createEventFd, createSocketPair, readFd, writeFd } from "bun-ffi-tun";
+import {
+  allocateStable,
+  bindSocket,
+  boottimeMs,
+  closeFd,
+  createEventFd,
+  createSocketPair,
+  createUdpSocket,
+  encodeSockaddr,
+  getSocketName,
+  readFd,
+  type SocketEndpoint,
+  SystemError,
+  sendTo,
+  writeFd,
+} from "bun-ffi-tun";
 import { concatBytes } from "../base/bytes.ts";
-import { ipv4FromNumber, parsePrefix } from "../base/ip.ts";
+import { ipv4FromNumber, parseAddress, parsePrefix, unmapAddress } from "../base/ip.ts";
 import type { TransportCipherBatch } from "../crypto/transport-cipher-batch.ts";
 import { encodeEchoRequest } from "../wire/icmp.ts";
 import { VIRTIO_NET_HEADER_LENGTH_BYTES } from "../wire/virtio-net.ts";
@@ -18,73 +33,103 @@ import { TableWriter } from "./table-writer.ts";
 import { HEADROOM_BYTES, PACKET_BUFFER_LENGTH_BYTES, Transmitter } from "./transmit.ts";
 
 /** With fewer the packets after it are still slower; more change nothing that can be measured. */
-const WARM_UP_PACKETS = 1000;
-
-/** So many at a time, as they come when there is much to do. */
-const PACKETS_A_TURN = 4;
+const WARM_UP_TURNS = 12000;
 
 const SLOT = 0;
 const LOCAL_INDEX = 0;
 const ADDRESS = ipv4FromNumber(0x0a000001);
 const MTU_BYTES = 1280;
+const LOOPBACK = parseAddress("127.0.0.1")!;
+const MAPPED_LOOPBACK = parseAddress("::ffff:127.0.0.1")!;
 
-/** Carries packets out. The cipher has no key of its owner's yet. */
-export function warmUpTransmit(cipher: TransportCipherBatch): void {
+/** Carries packets out, some each time that it is asked. The cipher is nobody else's. */
+export function* warmUpTransmit(cipher: TransportCipherBatch): Generator<undefined, void> {
   const [deviceFd, outsideFd] = createSocketPair("datagram");
+  const wireFd = openLoopback();
+  const tables = makeTables(getSocketName(wireFd)!);
+  const transmit = new FastTransmit({ tables, cipher, deviceFd, report: () => {} });
+  // What it sends to itself is never read: the kernel drops what there is no more room for.
+  transmit.setWire(wireFd);
   try {
-    const transmit = new FastTransmit({ tables: makeTables(), cipher, deviceFd, report: () => {} });
     const packet = concatBytes(new Uint8Array(VIRTIO_NET_HEADER_LENGTH_BYTES), makePacket());
-    for (let i = 0; i < WARM_UP_PACKETS; i += PACKETS_A_TURN) {
-      for (let j = 0; j < PACKETS_A_TURN; j++) writeFd(outsideFd, packet, packet.length);
+    for (const packets of turns()) {
+      for (let i = 0; i < packets; i++) writeFd(outsideFd, packet, packet.length);
       transmit.takePackets();
+      yield;
     }
   } finally {
-    cipher.clearKey(LOCAL_INDEX);
+    transmit.setWire(-1);
     for (const fd of [deviceFd, outsideFd]) closeFd(fd);
   }
 }
 
-/** Carries packets in. The cipher has no key of its owner's yet. */
-export function warmUpReceive(cipher: TransportCipherBatch): void {
+/** Carries packets in, some each time that it is asked. The cipher is nobody else's. */
+export function* warmUpReceive(cipher: TransportCipherBatch): Generator<undefined, void> {
   const [deviceFd, outsideFd] = createSocketPair("datagram");
-  const [wireFd, otherWireFd] = createSocketPair("datagram");
+  const wireFd = openLoopback();
+  const peerFd = openLoopback();
   const wakeFd = createEventFd();
-  const tables = makeTables();
+  const peer = getSocketName(peerFd)!;
+  const target = encodeSockaddr(getSocketName(wireFd)!);
+  const tables = makeTables(peer);
+  const options = { tables, cipher, deviceFd, wakeFd, takeCommand: () => undefined, report: () => {} };
+  const receive = new FastReceive(options);
+  receive.setWire(wireFd);
   try {
-    const receive = new FastReceive({
-      tables,
-      cipher,
-      deviceFd,
-      wakeFd,
-      takeCommand: () => undefined,
-      report: () => {},
-    });
-    receive.setWire(wireFd);
-    const sealed = makeSealer(cipher);
-    const drained = allocateStable(PACKET_BUFFER_LENGTH_BYTES);
-    for (let i = 0; i < WARM_UP_PACKETS; i += PACKETS_A_TURN) {
-      for (let j = 0; j < PACKETS_A_TURN; j++) {
-        const message = sealed();
-        writeFd(otherWireFd, message, message.length);
+    const sealed = makeSealer(cipher, peer);
+    const message = allocateStable(PACKET_BUFFER_LENGTH_BYTES);
+    const address = allocateStable(target.length);
+    address.bytes.set(target);
+    for (const packets of turns()) {
+      for (let i = 0; i < packets; i++) {
+        const bytes = sealed();
+        message.bytes.set(bytes);
+        sendTo(peerFd, message.address, bytes.length, address.address, target.length);
       }
       receive.takeMessages();
-      while (readFd(outsideFd, drained.address, PACKET_BUFFER_LENGTH_BYTES) > 0);
+      while (readFd(outsideFd, message.address, PACKET_BUFFER_LENGTH_BYTES) > 0);
+      yield;
     }
-    receive.setWire(-1);
   } finally {
-    cipher.clearKey(LOCAL_INDEX);
-    for (const fd of [deviceFd, outsideFd, otherWireFd, wakeFd]) closeFd(fd);
+    receive.setWire(-1);
+    for (const fd of [deviceFd, outsideFd, peerFd, wakeFd]) closeFd(fd);
+  }
+}
+
+/** How many packets each turn has: mostly one, as in a tunnel that is mostly idle. */
+function* turns(): Generator<number, void> {
+  for (let turn = 0; turn < WARM_UP_TURNS; turn++) yield turn % 4 === 0 ? 4 : 1;
+}
+
+/** A UDP socket as a tunnel's own, which takes IPv4 in the form of IPv6, but for this machine alone. */
+function openLoopback(): number {
+  try {
+    return openBound(6, MAPPED_LOOPBACK);
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    return openBound(4, LOOPBACK);
+  }
+}
+
+function openBound(family: 4 | 6, address: Uint8Array): number {
+  const fd = createUdpSocket(family === 6 ? { family, v6Only: false } : { family });
+  try {
+    bindSocket(fd, { address, port: 0 });
+    return fd;
+  } catch (error) {
+    closeFd(fd);
+    throw error;
   }
 }
 
 /** One peer with a session, whose both directions have the same key: what one worker seals the other opens. */
-function makeTables(): SharedTables {
+function makeTables(endpoint: SocketEndpoint): SharedTables {
   const tables = new SharedTables();
   const writer = new TableWriter(tables);
   writer.setMtu(MTU_BYTES);
   writer.addPeer(SLOT);
   writer.setAllowedIp(parsePrefix("0.0.0.0/0")!, SLOT);
-  writer.setEndpoint(SLOT, { address: ADDRESS, port: 1 });
+  writer.setEndpoint(SLOT, { address: unmapAddress(endpoint.address), port: endpoint.port });
   writer.addSession({
     slot: SLOT,
     localIndex: LOCAL_INDEX,
@@ -106,7 +151,7 @@ function makePacket(): Uint8Array {
 }
 
 /** Makes messages of the session, one after the other. */
-function makeSealer(cipher: TransportCipherBatch): () => Uint8Array {
+function makeSealer(cipher: TransportCipherBatch, endpoint: SocketEndpoint): () => Uint8Array {
   let message = new Uint8Array(0);
   const wire = {
     send: (_slot: number, buffer: Uint8Array, offset: number, lengthBytes: number) => {
@@ -117,7 +162,7 @@ function makeSealer(cipher: TransportCipherBatch): () => Uint8Array {
   const events = { handshakeWanted() {}, activity() {}, deliver() {} };
   const buffer = new Uint8Array(new ArrayBuffer(PACKET_BUFFER_LENGTH_BYTES));
   const scratch = new Uint8Array(new ArrayBuffer(PACKET_BUFFER_LENGTH_BYTES));
-  const transmitter = new Transmitter(makeTables(), cipher, wire, events, scratch);
+  const transmitter = new Transmitter(makeTables(endpoint), cipher, wire, events, scratch);
   const packet = makePacket();
   return () => {
     buffer.set(packet, HEADROOM_BYTES);

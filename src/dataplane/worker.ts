@@ -5,6 +5,7 @@ import { SystemError, setNiceness, setTimerSlack } from "bun-ffi-tun";
 import { errorMessage } from "../base/errors.ts";
 import { loadTransportCipher } from "../crypto/load-transport-cipher.ts";
 import type { TransportCipher, TransportCipherName } from "../crypto/transport-cipher.ts";
+import type { TransportCipherBatch } from "../crypto/transport-cipher-batch.ts";
 import { withBatches } from "../crypto/transport-cipher-loop.ts";
 import type { DataPlaneEvent, ReceiveCommand, TransmitCommand } from "./event.ts";
 import { FastReceive } from "./fast-receive.ts";
@@ -62,10 +63,6 @@ async function runTransmit(role: WorkerRole, report: (event: DataPlaneEvent) => 
   const { deviceFd, wakeFd, monitorFd, timerFd } = role;
   const options = { tables: new SharedTables(role.memory), cipher, deviceFd, report };
   report({ type: "ready", aead: cipher.name });
-  if (role.way === "fast") {
-    warmUpTransmit(cipher);
-    hurry();
-  }
   const way =
     role.way === "fast" ? new FastTransmit({ ...options, offloads: role.offloads }) : new PlainTransmit(options);
   const takeCommand = () => receiveMessageOnPort(role.port)?.message as TransmitCommand | undefined;
@@ -76,6 +73,7 @@ async function runTransmit(role: WorkerRole, report: (event: DataPlaneEvent) => 
     monitorFd,
     timerFd,
     takeCommand,
+    idleWork: role.way === "fast" ? prepare(role, warmUpTransmit) : undefined,
     report,
   });
 }
@@ -89,15 +87,28 @@ async function runReceive(role: WorkerRole, report: (event: DataPlaneEvent) => v
     return stopped;
   }
   report({ type: "ready", aead: cipher.name });
-  warmUpReceive(cipher);
-  hurry();
   const takeCommand = () => receiveMessageOnPort(role.port)?.message as ReceiveCommand | undefined;
   new FastReceive({
     ...options,
     offloads: role.offloads,
     wakeFd: role.wakeFd,
     takeCommand,
+    idleWork: prepare(role, warmUpReceive),
   }).run();
+}
+
+/** What makes a worker of the fast way fast. It has commands to take from the first. */
+function* prepare(
+  role: WorkerRole,
+  warmUp: (cipher: TransportCipherBatch) => Generator<undefined, void>,
+): Generator<undefined, void> {
+  try {
+    yield* warmUp(withBatches(loadCipher(role)));
+  } catch (error) {
+    // Where the machine has no loopback, or no descriptors left, the first packets are slower.
+    if (!(error instanceof SystemError)) throw error;
+  }
+  hurry();
 }
 
 /** Where it is not permitted, as in most containers, the worker shares the processors as any other thread. */
