@@ -55,9 +55,14 @@ const VECTORS: readonly TransportVector[] = [
 /** An odd offset, so that no implementation may count on aligned packets. */
 const OFFSET = 5;
 
+/** As long as many blocks that may be worked on at once, and moved by less than one of them. */
+const MOVED_LENGTH_BYTES = 4099;
+const MOVED_BY_BYTES = 60;
+
 /** Throws where `cipher`, which is not in use yet, answers wrongly. Leaves its slot 0 empty. */
 export function checkTransportCipher(cipher: TransportCipher): void {
   for (const vector of VECTORS) checkVector(cipher, vector);
+  checkMove(cipher);
   if (isBatchCipher(cipher)) checkRuns(cipher);
 }
 
@@ -81,6 +86,23 @@ function checkVector(cipher: TransportCipher, vector: TransportVector): void {
       if (cipher.open(0, counter, buffer, OFFSET, sealed.length)) throw failure(cipher, "opens a forgery");
     }
     if (cipher.open(0, counter, buffer, OFFSET, AEAD_TAG_LENGTH_BYTES - 1)) throw failure(cipher, "opens a stump");
+  } finally {
+    cipher.clearKey(0);
+  }
+}
+
+/** A long text that is opened to a place before, over which it lies itself. */
+function checkMove(cipher: TransportCipher): void {
+  const plaintext = Uint8Array.from({ length: MOVED_LENGTH_BYTES }, (_, i) => (i * 7919) >>> 3);
+  const buffer = new Uint8Array(new ArrayBuffer(OFFSET + MOVED_BY_BYTES + MOVED_LENGTH_BYTES + AEAD_TAG_LENGTH_BYTES));
+  const sealedOffset = OFFSET + MOVED_BY_BYTES;
+  buffer.set(plaintext, sealedOffset);
+  cipher.setKey(0, VECTORS[1]!.key);
+  try {
+    cipher.seal(0, 1, buffer, sealedOffset, MOVED_LENGTH_BYTES);
+    const opens = cipher.open(0, 1, buffer, sealedOffset, MOVED_LENGTH_BYTES + AEAD_TAG_LENGTH_BYTES, OFFSET);
+    const text = buffer.subarray(OFFSET, OFFSET + MOVED_LENGTH_BYTES);
+    if (!opens || !equalBytes(text, plaintext)) throw failure(cipher, "opens wrongly to another place");
   } finally {
     cipher.clearKey(0);
   }

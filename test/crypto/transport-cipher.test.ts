@@ -80,6 +80,26 @@ describe.each(loadAllTransportCiphers().map((cipher) => [cipher.name, cipher] as
     cipher.clearKey(1);
   });
 
+  test.each([0, 959, 960, 1983, 1984, 1985, 2048, 3007, 4096, 8972, 65_535])(
+    "%d bytes to any place before",
+    (length) => {
+      const plaintext = Uint8Array.from({ length }, (_, i) => (i * 7919) >>> 3);
+      const before = 9000;
+      const sealed = new Uint8Array(new ArrayBuffer(before + length + 16));
+      sealed.set(plaintext, before);
+      cipher.setKey(0, new Uint8Array(32).fill(7));
+      cipher.seal(0, 1, sealed, before, length);
+      const buffer = new Uint8Array(new ArrayBuffer(sealed.length));
+      for (const shift of [0, 1, 16, 60, 64, 72, 200, 559, 1023, 1024, 8999]) {
+        buffer.set(sealed);
+        expect(cipher.open(0, 1, buffer, before, length + 16, before - shift)).toBe(true);
+        const text = buffer.subarray(before - shift, before - shift + length);
+        expect(Buffer.compare(text, plaintext)).toBe(0);
+        expect(Buffer.compare(buffer.subarray(0, before - shift), sealed.subarray(0, before - shift))).toBe(0);
+      }
+    },
+  );
+
   test("the largest packet, and one of no bytes", () => {
     cipher.setKey(0, new Uint8Array(32).fill(5));
     const buffer = new Uint8Array(new ArrayBuffer(65536));
@@ -210,7 +230,7 @@ describe("the check before use refuses a cipher that", () => {
       setKey: (slot, key) => cipher.setKey(slot, key),
       clearKey: (slot) => cipher.clearKey(slot),
       seal: (slot, counter, buffer, offset, length) => cipher.seal(slot, counter, buffer, offset, length),
-      open: (slot, counter, buffer, offset, length) => cipher.open(slot, counter, buffer, offset, length),
+      open: (...packet) => cipher.open(...packet),
       ...change,
     };
   };
@@ -221,6 +241,14 @@ describe("the check before use refuses a cipher that", () => {
     ["does nothing", { seal: () => {}, open: () => true }],
     ["opens everything", { open: (...packet) => broken({}).open(...packet) || true }],
     ["opens nothing", { open: () => false }],
+    [
+      "opens where it lies, and nowhere else",
+      {
+        setKey: (slot, key) => sound.setKey(slot, key),
+        seal: (...packet) => sound.seal(...packet),
+        open: (slot, counter, buffer, offset, length) => sound.open(slot, counter, buffer, offset, length),
+      },
+    ],
     [
       "takes the counter for 32 bits",
       {
