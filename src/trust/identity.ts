@@ -7,7 +7,9 @@
  *
  *     tailnet id   20 bytes of the hash of the genesis        32 characters of base32
  *     node id      10 bytes of the hash of the machine key    "n" and 16 characters of base32
- *     IPv6         fd, 5 bytes of the tailnet id, 10 bytes of the hash of the machine key
+ *     IPv6         fd, 5 bytes of the tailnet id, 10 bytes of another hash of the machine key
+ *
+ * The registry shows tailnet ids and node ids. Machine keys it does not, so that nobody computes addresses from it.
  */
 
 import { formatBase32, parseBase32 } from "../base/base32.ts";
@@ -29,9 +31,11 @@ export type TailnetId = Uint8Array;
 export type NodeId = string;
 
 const NODE_ID_LABEL = utf8("minitail/1 node");
+const IPV6_LABEL = utf8("minitail/1 ipv6");
 const ULA_FIRST_BYTE = 0xfd;
 const ULA_LENGTH_BITS = 48;
 const ULA_GLOBAL_ID_LENGTH_BYTES = 5;
+const IPV6_INTERFACE_LENGTH_BYTES = 10;
 const IDENTITY_VERSION = 1;
 
 export interface KeyPair {
@@ -89,11 +93,7 @@ export function decodeIdentity(bytes: Uint8Array): MachineIdentity | undefined {
 }
 
 export function nodeIdOf(machineKey: Uint8Array): NodeId {
-  return formatNodeId(machineKeyHash(machineKey));
-}
-
-function machineKeyHash(machineKey: Uint8Array): Uint8Array {
-  return sha256(NODE_ID_LABEL, machineKey).slice(0, NODE_ID_LENGTH_BYTES);
+  return formatNodeId(sha256(NODE_ID_LABEL, machineKey).slice(0, NODE_ID_LENGTH_BYTES));
 }
 
 /** `bytes` are the 10 of `parseNodeId`. */
@@ -133,5 +133,5 @@ export function tailnetIpv6Prefix(tailnetId: TailnetId): IpPrefix {
 /** The machine's IPv6 address: it follows from the keys, so that nobody else can claim it. */
 export function machineIpv6Address(tailnetId: TailnetId, machineKey: Uint8Array): IpAddress {
   const prefix = tailnetIpv6Prefix(tailnetId).address.subarray(0, ULA_LENGTH_BITS / 8);
-  return concatBytes(prefix, machineKeyHash(machineKey));
+  return concatBytes(prefix, sha256(IPV6_LABEL, machineKey).slice(0, IPV6_INTERFACE_LENGTH_BYTES));
 }

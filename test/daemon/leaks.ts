@@ -8,6 +8,7 @@ export type Secrets = ReadonlyMap<string, Uint8Array | string>;
 
 /** Shorter forms would be found by chance. */
 const FEWEST_BITS = 40;
+const PART_LENGTH_BYTES = 8;
 
 const latin1 = (bytes: Uint8Array) => Buffer.from(bytes).toString("latin1");
 
@@ -47,22 +48,46 @@ function whole(text: string, lengthBytes: number, shift: number, bitsPerCharacte
   return text.slice(first, end);
 }
 
-/** What of the secrets is in the dump, as it is or within what is written in base64. */
+/**
+ * What of the secrets is in the dump, as it is or within what is written in base64 or hexadecimal. Of longer bytes a
+ * part is enough.
+ */
 export function findLeaks(dump: Uint8Array, secrets: Secrets): string[] {
   const layers = layersOf(dump);
+  const parts = partsIn(layers, secrets);
   return [...secrets].flatMap(([what, secret]) => {
     const forms = formsOf(typeof secret === "string" ? utf8(secret) : secret);
     if (forms.length === 0) throw new RangeError(`${what} is too short to look for`);
-    return forms.some((form) => layers.some((layer) => layer.includes(form))) ? [what] : [];
+    const isThere = parts.has(what) || forms.some((form) => layers.some((layer) => layer.includes(form)));
+    return isThere ? [what] : [];
   });
 }
 
-/** The dump, and what its runs of base64 decode to from each of the places where a group may begin. */
+/** The dump, and what its runs of base64 and of hexadecimal decode to from each of the places where a group may begin. */
 function layersOf(dump: Uint8Array): string[] {
   const text = latin1(dump);
-  const runs = text.match(/[A-Za-z0-9_+/-]{16,}/g) ?? [];
-  const decoded = [0, 1, 2, 3].map((start) =>
-    runs.map((run) => Buffer.from(run.slice(start), "base64url").toString("latin1")).join("\n"),
-  );
-  return [text, ...decoded];
+  const decode = (runs: readonly string[], starts: readonly number[], encoding: "base64url" | "hex") =>
+    starts.map((start) => runs.map((run) => Buffer.from(run.slice(start), encoding).toString("latin1")).join("\n"));
+  const base64 = decode(text.match(/[A-Za-z0-9_+/-]{16,}/g) ?? [], [0, 1, 2, 3], "base64url");
+  const hex = decode(text.match(/[A-Fa-f0-9]{16,}/g) ?? [], [0, 1], "hex");
+  return [text, ...base64, ...hex];
+}
+
+/** The secrets of which some bytes in a row are in one of the layers. */
+function partsIn(layers: readonly string[], secrets: Secrets): Set<string> {
+  const owners = new Map<string, string>();
+  for (const [what, secret] of secrets) {
+    if (typeof secret === "string") continue;
+    for (let i = 0; i + PART_LENGTH_BYTES <= secret.length; i++) {
+      owners.set(latin1(secret.subarray(i, i + PART_LENGTH_BYTES)), what);
+    }
+  }
+  const found = new Set<string>();
+  for (const layer of layers) {
+    for (let i = 0; i + PART_LENGTH_BYTES <= layer.length; i++) {
+      const what = owners.get(layer.slice(i, i + PART_LENGTH_BYTES));
+      if (what !== undefined) found.add(what);
+    }
+  }
+  return found;
 }

@@ -39,6 +39,13 @@ describe("the search", () => {
     }
   });
 
+  test("finds a part of a key", () => {
+    const part = key.subarray(11, 22);
+    for (const written of [part, utf8(part.toHex()), utf8(around(part, 1).toBase64())]) {
+      expect(findLeaks(concatBytes(systemRandom(1000), utf8("\n"), written), new Map([["it", key]]))).toEqual(["it"]);
+    }
+  });
+
   test("finds nothing in noise, and refuses what it would find by chance", () => {
     expect(findLeaks(systemRandom(500_000), new Map([["it", key]]))).toEqual([]);
     expect(formsOf(utf8("ab"))).toEqual([]);

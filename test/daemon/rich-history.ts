@@ -163,9 +163,13 @@ function noteMachines(secrets: Map<string, Uint8Array | string>, tailnets: reado
     const [endpoint] = records.get(selfId)?.endpoints ?? [];
     if (endpoint) {
       secrets.set(`${selfId}: ${formatEndpoint(endpoint)}`, formatEndpoint(endpoint));
+      secrets.set(`${formatEndpoint(endpoint)}, without its port`, formatAddress(endpoint.address));
+      secrets.set(`${formatEndpoint(endpoint)}, in numbers`, endpoint.address.join(","));
       secrets.set(`${formatEndpoint(endpoint)}, as it is encoded`, new ByteWriter().endpoint(endpoint).finish());
     }
     if (!self) continue;
+    // What stands before it is the tailnet's, and known to who knows the tailnet id.
+    secrets.set(`${selfId}: IPv6 address in the tailnet`, self.ipv6.slice(6));
     for (const name of [self.name, ...self.formerNames]) secrets.set(`${selfId}: ${name}`, name);
     for (const address of [self.ipv4, self.ipv6]) {
       secrets.set(`${selfId}: ${formatAddress(address)}`, formatAddress(address));
