@@ -1,11 +1,11 @@
 /**
- * The one entry of the executable: the command line on the main thread, a data plane worker on the others. What
- * is not needed is not loaded, and a secret among the arguments leaves the process list before all else.
+ * The entry of the executable: the command line. What is not needed is not loaded, and a secret among the arguments
+ * leaves the process list before all else.
  */
 
 import { writeSync } from "node:fs";
 
-async function runMainThread(): Promise<void> {
+async function run(): Promise<void> {
   const args = process.argv.slice(2);
   const { hideSecrets } = await import("./cli/secret-flags.ts");
   const shown = hideSecrets(args);
@@ -17,16 +17,7 @@ async function runMainThread(): Promise<void> {
   process.exit(await runCommandLine({ calledAs: process.argv0, args, environment: process.env }));
 }
 
-async function runWorkerThread(): Promise<void> {
-  const { runWorker } = await import("./dataplane/worker.ts");
-  runWorker();
-}
-
-if (Bun.isMainThread) {
-  runMainThread().catch((error: unknown) => {
-    writeSync(2, `minitail: ${String(error)}\n`);
-    process.exit(1);
-  });
-} else {
-  void runWorkerThread();
-}
+run().catch((error: unknown) => {
+  writeSync(2, `minitail: ${String(error)}\n`);
+  process.exit(1);
+});

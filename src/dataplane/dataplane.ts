@@ -327,8 +327,8 @@ class DataPlaneWorker<Command> {
   }
 }
 
-/** The executable is one file with one entry; from the source a worker has a file of its own. */
+/** In the executable the second of its entries, which lies there as in the source. */
 function workerUrl(): URL {
   const isExecutable = import.meta.url.includes("/$bunfs/");
-  return isExecutable ? new URL(import.meta.url) : new URL("./worker-entry.ts", import.meta.url);
+  return new URL(isExecutable ? "./src/dataplane/worker-entry.js" : "./worker-entry.ts", import.meta.url);
 }

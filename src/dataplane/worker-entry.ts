@@ -1,4 +1,4 @@
-/** What a worker runs when minitail runs from its source; in the executable the one entry does this. */
+/** What a worker of the data plane runs. */
 
 import { runWorker } from "./worker.ts";
 

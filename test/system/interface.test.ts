@@ -43,7 +43,7 @@ test(
     await eventually("the limit of MTU 1280", async () => segments(host) === 49, LIMIT_MS);
     const workers = () => nicenessOfThreads(process.pid).filter(({ niceness }) => niceness < 0);
     await eventually("two workers that run soon", async () => workers().length >= 2, LIMIT_MS);
-    expect(new Set(workers().map(({ niceness }) => niceness))).toEqual(new Set([-13]));
+    expect(new Set(workers().map(({ niceness }) => niceness))).toEqual(new Set([-15]));
     expect(nicenessOfThreads(process.pid).find(({ niceness }) => niceness === 0)).toBeDefined();
   },
   LIMIT_MS * 3,
