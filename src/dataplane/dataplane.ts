@@ -263,6 +263,7 @@ class DataPlaneWorker<Command> {
   readonly #port: MessagePort;
   readonly #wakeFd: number;
   readonly #ended = Promise.withResolvers<void>();
+  #hasEnded = false;
   #stopping = false;
   /** Called in order, once for each wire that the worker takes. */
   readonly #onWireTaken: (() => void)[] = [];
@@ -290,7 +291,7 @@ class DataPlaneWorker<Command> {
       } else if (event.type === "wire-taken") {
         this.#onWireTaken.shift()?.();
       } else if (event.type === "stopped") {
-        this.#ended.resolve();
+        this.#end();
       } else {
         onEvent(event);
       }
@@ -298,7 +299,7 @@ class DataPlaneWorker<Command> {
     this.#worker.on("error", (error: unknown) => {
       clearTimeout(limit);
       fail(errorMessage(error));
-      this.#ended.resolve();
+      this.#end();
       onEvent({ type: "failed", message: errorMessage(error) });
     });
   }
@@ -311,7 +312,15 @@ class DataPlaneWorker<Command> {
 
   /** Resolves when the worker has taken the wire that it is told of next, or is gone. */
   wireTaken(): Promise<void> {
+    if (this.#hasEnded) return Promise.resolve();
     return new Promise((resolve) => this.#onWireTaken.push(resolve));
+  }
+
+  /** It takes nothing more; why it ended is reported. */
+  #end(): void {
+    this.#hasEnded = true;
+    this.#ended.resolve();
+    for (const resolve of this.#onWireTaken.splice(0)) resolve();
   }
 
   /** Tells it to stop, waits until it has, and ends it. */
@@ -323,7 +332,7 @@ class DataPlaneWorker<Command> {
     clearTimeout(limit);
     await this.#worker.terminate();
     this.#port.close();
-    for (const resolve of this.#onWireTaken.splice(0)) resolve();
+    this.#end();
   }
 }
 

@@ -337,6 +337,23 @@ describe.each(["plain", "fast"] as const)("the workers, the %s way", (way) => {
     closeFd(deviceFd);
   });
 
+  // The daemon's start waits for both workers to have the wire.
+  test("a wire that comes after the device's end, or just before, is waited for by nobody", async () => {
+    const [deviceFd, outsideFd] = createSocketPair("packet");
+    const reports: string[] = [];
+    const plane = await DataPlane.start({ deviceFd, way, mtuBytes: 1420, onEvent: ({ type }) => reports.push(type) });
+    const wire = openUdpWire(0, 0);
+    cleanUps.push(async () => {
+      await plane.stop();
+      wire.close();
+      closeFd(deviceFd);
+    });
+    closeFd(outsideFd);
+    await plane.setWire(wire.fd);
+    await eventually("the report", () => reports.includes("device-gone"));
+    await plane.setWire(wire.fd);
+  });
+
   test("the end of the device is reported", async () => {
     const a = await startNode(way);
     const [deviceFd, outsideFd] = createSocketPair("packet");
