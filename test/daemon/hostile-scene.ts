@@ -124,7 +124,7 @@ export function comes(database: MemoryDatabase, key: JoinKey): Promise<string> {
   return outcome(joinTailnet(contextOver(new MemoryRegistry(database)), key, "newcomer"));
 }
 
-/** The codes of what `status` warns of, without what is so in every such tailnet. */
+/** The codes of what `status` warns of. */
 export function codesOf({ tailnet }: Member): string[] {
   return [...tailnet.health(), ...membershipHealth(tailnet)].map(({ code }) => code);
 }
