@@ -66,7 +66,7 @@ export function unknownTailnet(): MinitailError {
 
 export function staleChain(): MinitailError {
   return new MinitailError("chain-too-old", "the registry's chain is older than the join key", {
-    hint: "it was rolled back; a member that runs fills it again, then try once more",
+    hint: "it was rolled back; a member that runs fills it again, then try once more; a fork in its status is settled first",
   });
 }
 

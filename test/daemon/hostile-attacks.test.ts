@@ -328,6 +328,26 @@ describe("a registry that rolls back", () => {
     for (const { tailnet } of members) expect(tailnet.state.members.has(intruder.selfId)).toBe(false);
   });
 
+  test("and lets a machine in by a key that still lives: once it is settled, that machine knows that it is no member", async () => {
+    const { registry, database, liveKey, one, members } = scene;
+    const backup = database.copy();
+    await say(one, { kind: "policy", policy: new Uint8Array([7]) });
+    await sync(members);
+    truth = truthOf(one.tailnet);
+    registry.rollBack(backup);
+    const context = contextOver(new MemoryRegistry(database));
+    const stray = await joinTailnet(context, liveKey, "stray");
+    await lookAndExpectUnmoved();
+    expect(warned("fork")).toEqual(everyone);
+    await settleFork(one.tailnet, undefined);
+    await stray.sync();
+    expect(stray.chain.contains(one.tailnet.chain.head)).toBe(true);
+    expect(stray.self).toBeUndefined();
+    expect(await outcome(joinTailnet(context, liveKey, "stray"))).toBe("done");
+    await one.tailnet.sync();
+    expect(one.tailnet.state.members.get(stray.selfId)?.name).toBe("stray");
+  });
+
   test("while members are off: it is noticed when they start", async () => {
     const { registry, backup, members, database } = scene;
     registry.rollBack(backup);
