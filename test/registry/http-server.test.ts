@@ -192,6 +192,45 @@ describe("a connection", () => {
     expect(lazy.state.end).toBe("terminate");
   });
 
+  test("an answer that is taken byte by byte ends it, and so does the rest of one", async () => {
+    const trickle = (connection: HttpConnection, state: { room: number }, pass: (ms: number) => void) => {
+      for (let i = 0; i < 10; i++) {
+        pass(50_000);
+        state.room = 1;
+        connection.handleDrain();
+      }
+    };
+    const headers = { "content-length": "200000" };
+    const long = connect(async () => new Response("x".repeat(200_000), { headers }), 1000);
+    long.connection.handleData(utf8(post("a")));
+    await until("it began", () => long.text().length === 1000);
+    trickle(long.connection, long.state, long.pass);
+    expect(long.state.end).toBe("terminate");
+    const short = connect(async () => new Response("x".repeat(2000)), 1000);
+    short.connection.handleData(utf8(post("a")));
+    await until("it began", () => short.text().length === 1000);
+    await Bun.sleep(0);
+    trickle(short.connection, short.state, short.pass);
+    expect(short.state.end).toBe("terminate");
+  });
+
+  test("HEAD is answered by a head alone, and an unknown method by none of ours", async () => {
+    const methods: string[] = [];
+    const { connection, text } = connect(async ({ method }) => {
+      methods.push(method);
+      return new Response("x".repeat(10), { headers: { "content-length": "10" } });
+    });
+    connection.handleData(utf8("HEAD / HTTP/1.1\r\nHost: x\r\n\r\n"));
+    await until("it is answered", () => text().endsWith("\r\n\r\n"));
+    connection.handleData(utf8(post("a")));
+    await until("the next one too", () => text().split("HTTP/1.1 200 OK").length === 3);
+    expect(text().split("HTTP/1.1 200 OK")[1]).not.toContain("xxx");
+    await until("its end", () => text().endsWith("x".repeat(10)));
+    connection.handleData(utf8("FOO / HTTP/1.1\r\nHost: x\r\n\r\n"));
+    await until("refused", () => text().includes("HTTP/1.1 501 "));
+    expect(methods).toEqual(["HEAD", "POST"]);
+  });
+
   test("a stream is not closed for its silence, and is told when the client goes", async () => {
     let cancelled = false;
     const body = new ReadableStream<Uint8Array>({

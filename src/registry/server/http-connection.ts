@@ -28,8 +28,9 @@ const HEAD_LIMIT_MS = 15_000;
 const IDLE_LIMIT_MS = 60_000;
 /** For a body, and for what is left of one that nobody read. */
 const BODY_LIMIT_MS = 60_000;
-/** How long a client may take none of what is sent to it. */
+/** How long a client may take none of what is sent to it; beside that, an answer of known length is taken as fast as this. */
 const SENDING_LIMIT_MS = 60_000;
+const SLOWEST_BYTES_PER_MS = 16;
 /** Of a body, before the route has read it. */
 const BODY_AHEAD_BYTES = 256 * 1024;
 /** Requests that a client sends before the one before was answered. */
@@ -57,6 +58,8 @@ export class HttpConnection {
   /** What came and was not looked at yet. */
   #received: Uint8Array = NOTHING;
   #unsent: Uint8Array = NOTHING;
+  /** An answer of known length is under way: it has its time, however little of it is taken at once. */
+  #isSized = false;
   /** Called when there is room for more of an answer. */
   #onRoom: (() => void) | undefined;
   #body: Body | undefined;
@@ -91,8 +94,8 @@ export class HttpConnection {
 
   handleDrain(): void {
     this.#flush();
-    if (this.#unsent.length > 0) this.#allow(SENDING_LIMIT_MS);
-    else if (this.#state === "handling") this.#allow(Number.POSITIVE_INFINITY);
+    if (this.#state !== "handling" || this.#isSized || (this.#body?.leftBytes ?? 0) > 0) return;
+    this.#allow(this.#unsent.length > 0 ? SENDING_LIMIT_MS : Number.POSITIVE_INFINITY);
   }
 
   handleClose(): void {
@@ -169,7 +172,7 @@ export class HttpConnection {
     if (this.#state === "closed") return void response.body?.cancel().catch(() => {});
     const closes = head.closes || (this.#body?.leftBytes ?? 0) > this.#longestBodyBytes;
     try {
-      await this.#send(response, closes);
+      await this.#send(response, closes, request.method === "HEAD");
     } catch {
       this.#socket.terminate();
       return;
@@ -196,13 +199,21 @@ export class HttpConnection {
   }
 
   /** Pieces as the client takes them; chunked (RFC 9112 section 7.1) where the response does not say its length. */
-  async #send(response: Response, closes: boolean): Promise<void> {
+  async #send(response: Response, closes: boolean, isHeadAlone: boolean): Promise<void> {
     const fields: Record<string, string> = Object.fromEntries(response.headers);
     if (closes) fields["connection"] = "close";
     const isChunked = response.body !== null && fields["content-length"] === undefined;
     if (isChunked) fields["transfer-encoding"] = "chunked";
     else fields["content-length"] ??= "0";
     let head: Uint8Array = encodeHead(response.status, fields);
+    if (isHeadAlone) {
+      // What followed would be read as the next answer (RFC 9110 section 9.3.2).
+      this.#write(head);
+      await response.body?.cancel();
+      return;
+    }
+    this.#isSized = !isChunked;
+    if (this.#isSized) this.#allow(SENDING_LIMIT_MS + Number(fields["content-length"]) / SLOWEST_BYTES_PER_MS);
     if (response.body) {
       this.#answer = response.body.getReader() as ReadableStreamDefaultReader<Uint8Array>;
       for (;;) {
@@ -215,6 +226,7 @@ export class HttpConnection {
       this.#answer = undefined;
     }
     this.#write(isChunked ? concatBytes(head, LAST_CHUNK) : head);
+    this.#isSized = false;
   }
 
   #write(bytes: Uint8Array): void {
@@ -222,7 +234,7 @@ export class HttpConnection {
     const wasEmpty = this.#unsent.length === 0;
     this.#unsent = wasEmpty ? bytes : concatBytes(this.#unsent, bytes);
     if (wasEmpty) this.#flush();
-    if (wasEmpty && this.#unsent.length > 0) this.#allow(SENDING_LIMIT_MS);
+    if (this.#unsent.length > 0 && this.#deadlineMs === Number.POSITIVE_INFINITY) this.#allow(SENDING_LIMIT_MS);
   }
 
   #flush(): void {

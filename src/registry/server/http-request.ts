@@ -7,6 +7,8 @@ const LONGEST_HEAD_BYTES = 16 * 1024;
 const MOST_FIELDS = 100;
 const END_OF_HEAD = "\r\n\r\n";
 
+/** Of all others `Request` would make a GET, or one whose answer has another form. */
+const METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"]);
 const REQUEST_LINE = /^([A-Z]{1,16}) (\/[\x21-\x7e]*) HTTP\/1\.([0-9])$/;
 /** RFC 9110 section 5.5; no folded lines, no space before the colon. */
 const FIELD_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)$/;
@@ -39,6 +41,7 @@ export function decodeRequestHead(bytes: Uint8Array): DecodedHead {
   const request = REQUEST_LINE.exec(requestLine);
   if (!request) return refused(400);
   if (request[3] !== "1") return refused(505);
+  if (!METHODS.has(request[1]!)) return refused(501);
   const headers = readFields(lines);
   if (!headers?.has("host")) return refused(400);
   if (headers.has("transfer-encoding")) return refused(411);
