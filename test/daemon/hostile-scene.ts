@@ -119,6 +119,18 @@ export function expectUnmoved(members: readonly Member[], truth: Truth): void {
   }
 }
 
+/** All look, twice: what the first look brings may be acted on in the second. Then nothing has moved. */
+export async function expectUnmovedAfterLooking(members: readonly Member[], truth: Truth): Promise<void> {
+  await sync(members);
+  await sync(members);
+  expectUnmoved(members, truth);
+}
+
+/** Those who warn of this. */
+export function namesOfWarned(members: readonly Member[], code: string): string[] {
+  return members.filter((member) => codesOf(member).includes(code)).map(({ tailnet }) => tailnet.self!.name);
+}
+
 /** How this ends for a machine that comes by the key now. */
 export function comes(database: MemoryDatabase, key: JoinKey): Promise<string> {
   return outcome(joinTailnet(contextOver(new MemoryRegistry(database)), key, "newcomer"));
