@@ -224,6 +224,21 @@ describe("slow clients", () => {
     expect(server!.statistics().refusedBusy).toBeGreaterThan(0);
   });
 
+  test("who has an older token alone cannot take the room of those who write", async () => {
+    await serve({ transferBytes: 1_000_000, subscribers: 4, requests: 100 });
+    const old = await rawConnection(`${head(249_000).replace(TOKEN, "older")}[`);
+    const ask = async (token: string) => (await post("/", ["PING", "x".repeat(2000)], token)).status;
+    await until("it has its share", async () => (await ask("older")) === 503);
+    expect(await ask(TOKEN)).toBe(200);
+    old.socket.end();
+    await until("its share is free", async () => (await ask("older")) === 200);
+    const subscribe = (token: string) =>
+      fetch(`${server!.url}/subscribe/a`, { headers: { Authorization: `Bearer ${token}` } });
+    const statuses = [await subscribe("older"), await subscribe("older"), await subscribe(TOKEN)];
+    expect(statuses.map(({ status }) => status)).toEqual([200, 503, 200]);
+    for (const { body } of statuses) await body?.cancel();
+  });
+
   test("answers that nobody reads are bounded together, and go with the connection", async () => {
     await serve({ transferBytes: 9_000_000, answerLength: 10_000_000 });
     for (let i = 0; i < 8; i++) await post("/", ["RPUSH", "big", "x".repeat(1_000_000)], TOKEN);

@@ -12,6 +12,8 @@ import { noToken, type RedisError, readsOnly } from "./redis-error.ts";
 export interface Grant {
   /** Whether the client gave a token: those without share a small rate. */
   readonly hasToken: boolean;
+  /** Who has an older token may have been removed: those share a part of the room. */
+  readonly mayWrite: boolean;
   readonly maySubscribe: boolean;
   readonly mostCommands: number;
   /** Why this command may not be run, `undefined` where it may. `name` is in lower case. */
@@ -32,6 +34,7 @@ export interface RegistryTokens {
 
 export const WRITE_GRANT: Grant = {
   hasToken: true,
+  mayWrite: true,
   maySubscribe: true,
   mostCommands: Number.POSITIVE_INFINITY,
   refusal: () => undefined,
@@ -39,6 +42,7 @@ export const WRITE_GRANT: Grant = {
 
 export const READ_GRANT: Grant = {
   ...WRITE_GRANT,
+  mayWrite: false,
   refusal: (_name, command) => (command.writes ? readsOnly() : undefined),
 };
 
@@ -54,6 +58,7 @@ const MOST_ASK_COMMANDS = 4;
  */
 export const ASK_GRANT: Grant = {
   hasToken: false,
+  mayWrite: false,
   maySubscribe: false,
   mostCommands: MOST_ASK_COMMANDS,
   refusal: (name, _command, parameters) => (isAsking(name, parameters) ? undefined : noToken()),

@@ -3,6 +3,7 @@
  * machine has room for. What is refused is told to come again.
  */
 
+import type { Grant } from "./access.ts";
 import type { RegistryCounters } from "./counters.ts";
 import { RATE_UNIT_BYTES, type RegistryLimits } from "./limits.ts";
 import { RateLimiter } from "./rate-limiter.ts";
@@ -22,8 +23,17 @@ export interface Refusal {
   readonly waitMs: number;
 }
 
+/** Of the room for bytes, requests and subscribers, what those may take together that do not write: it is not theirs to fill. */
+export const READERS_SHARE = 1 / 4;
+
 /** Where too many are being served, the next try is worth making after so long. */
 const BUSY_WAIT_MS = 1000;
+
+/** What is under way. */
+interface Load {
+  requests: number;
+  bytes: number;
+}
 
 export class Admission {
   readonly #limits: RegistryLimits;
@@ -32,8 +42,8 @@ export class Admission {
   readonly #members: RateLimiter;
   readonly #strangers: RateLimiter;
   readonly #requestsOfClients = new Map<string, number>();
-  #requests = 0;
-  #transferBytes = 0;
+  readonly #all: Load = { requests: 0, bytes: 0 };
+  readonly #ofReaders: Load = { requests: 0, bytes: 0 };
 
   constructor(limits: RegistryLimits, counters: RegistryCounters, nowMs: () => number) {
     this.#limits = limits;
@@ -43,18 +53,22 @@ export class Admission {
     this.#strangers = new RateLimiter(limits.strangerRate);
   }
 
-  /** Members and strangers of one address do not use up each other's rate. */
-  enter(client: string, hasToken: boolean): Visit | Refusal {
-    const limiter = hasToken ? this.#members : this.#strangers;
+  /** Members and strangers of one address do not use up each other's rate. `grant`: `undefined` where it is refused. */
+  enter(client: string, grant: Pick<Grant, "hasToken" | "mayWrite"> | undefined): Visit | Refusal {
+    const limiter = grant?.hasToken ? this.#members : this.#strangers;
     const waitMs = limiter.take(client, 1, this.#nowMs());
     if (waitMs > 0) return this.#refuse("rate", waitMs);
     const ofClient = this.#requestsOfClients.get(client) ?? 0;
-    if (this.#requests >= this.#limits.requests || ofClient >= this.#limits.requestsPerClient) {
-      return this.#refuse("busy", BUSY_WAIT_MS);
-    }
-    this.#requests++;
+    const loads = grant?.mayWrite ? [this.#all] : [this.#all, this.#ofReaders];
+    const isFull = loads.some((load) => load.requests >= this.#share(load) * this.#limits.requests);
+    if (isFull || ofClient >= this.#limits.requestsPerClient) return this.#refuse("busy", BUSY_WAIT_MS);
+    for (const load of loads) load.requests++;
     this.#requestsOfClients.set(client, ofClient + 1);
-    return this.#visit(client, limiter);
+    return this.#visit(client, limiter, loads);
+  }
+
+  #share(load: Load): number {
+    return load === this.#ofReaders ? READERS_SHARE : 1;
   }
 
   #refuse(reason: Refusal["reason"], waitMs: number): Refusal {
@@ -63,23 +77,25 @@ export class Admission {
     return { reason, waitMs };
   }
 
-  #visit(client: string, limiter: RateLimiter): Visit {
+  #visit(client: string, limiter: RateLimiter, loads: readonly Load[]): Visit {
     let heldBytes = 0;
     return {
       charge: (commands, bytes) =>
         limiter.charge(client, Math.max(0, commands - 1) + Math.floor(bytes / RATE_UNIT_BYTES), this.#nowMs()),
       hold: (bytes) => {
-        if (this.#transferBytes + bytes > this.#limits.transferBytes) {
+        if (loads.some((load) => load.bytes + bytes > this.#share(load) * this.#limits.transferBytes)) {
           this.#counters.refusedBusy++;
           return false;
         }
-        this.#transferBytes += bytes;
+        for (const load of loads) load.bytes += bytes;
         heldBytes += bytes;
         return true;
       },
       leave: () => {
-        this.#transferBytes -= heldBytes;
-        this.#requests--;
+        for (const load of loads) {
+          load.bytes -= heldBytes;
+          load.requests--;
+        }
         const left = this.#requestsOfClients.get(client)! - 1;
         if (left > 0) this.#requestsOfClients.set(client, left);
         else this.#requestsOfClients.delete(client);

@@ -1,6 +1,7 @@
 /** Subscribers of an embedded registry, each a stream of server-sent events as Upstash sends them. */
 
 import { concatBytes, utf8 } from "../../base/bytes.ts";
+import { READERS_SHARE } from "./admission.ts";
 import type { MessageSink } from "./executor.ts";
 
 /** Comments keep the connection from looking idle, and tell the client that it lives. */
@@ -34,6 +35,8 @@ export class Channels implements MessageSink {
   readonly #batches = new Map<string, Batch>();
   readonly #clients = new Map<Controller, string>();
   readonly #countsOfClients = new Map<string, number>();
+  /** Those who may not write. */
+  readonly #readers = new Set<Controller>();
   readonly #limits: ChannelLimits;
   readonly #heartbeat: Timer;
 
@@ -48,9 +51,11 @@ export class Channels implements MessageSink {
     return this.#clients.size;
   }
 
-  hasRoomFor(client: string): boolean {
+  /** Those who do not write have a quarter of the room together. */
+  hasRoomFor(client: string, mayWrite = true): boolean {
     const { subscribers, subscribersPerClient } = this.#limits;
-    return this.count < subscribers && (this.#countsOfClients.get(client) ?? 0) < subscribersPerClient;
+    const isFull = this.count >= subscribers || (!mayWrite && this.#readers.size >= subscribers * READERS_SHARE);
+    return !isFull && (this.#countsOfClients.get(client) ?? 0) < subscribersPerClient;
   }
 
   subscriberCount(channel: string): number {
@@ -58,13 +63,14 @@ export class Channels implements MessageSink {
   }
 
   /** The event stream of a new subscriber of `channel`. */
-  subscribe(channel: string, client: string): ReadableStream<Uint8Array> {
+  subscribe(channel: string, client: string, mayWrite = true): ReadableStream<Uint8Array> {
     let self: Controller;
     return new ReadableStream<Uint8Array>(
       {
         start: (controller) => {
           self = controller;
           this.#add(channel, controller, client);
+          if (!mayWrite) this.#readers.add(controller);
           controller.enqueue(encodeEvent(`subscribe,${channel},1`));
         },
         cancel: () => this.#remove(channel, self),
@@ -145,6 +151,7 @@ export class Channels implements MessageSink {
     if (subscribers.size === 0) this.#subscribers.delete(channel);
     const client = this.#clients.get(subscriber)!;
     this.#clients.delete(subscriber);
+    this.#readers.delete(subscriber);
     const left = this.#countsOfClients.get(client)! - 1;
     if (left > 0) this.#countsOfClients.set(client, left);
     else this.#countsOfClients.delete(client);

@@ -45,7 +45,7 @@ export function restHandler(options: RestHandlerOptions): Route {
     const token = bearerToken(request.headers.get("authorization"));
     const grant = access.grantOf(token);
     const client = clientOf(connection.remoteAddress);
-    const visit = admission.enter(client, grant?.hasToken === true);
+    const visit = admission.enter(client, grant);
     if ("reason" in visit) return comeAgain(visit.reason === "rate" ? 429 : 503, visit.waitMs);
     let response: Response | AnswerInPieces;
     try {
@@ -188,12 +188,12 @@ function subscribe(
   if (!grant.maySubscribe) throw noToken();
   const channel = decodeChannel(encodedChannel);
   if (channel === "" || channel.length > limits.keyLength) throw MALFORMED();
-  if (!channels.hasRoomFor(client)) {
+  if (!channels.hasRoomFor(client, grant.mayWrite)) {
     counters.refusedBusy++;
     return errorResponse(503, limitExceeded("number of subscribers"));
   }
   counters.commands++;
-  return new Response(channels.subscribe(channel, client), {
+  return new Response(channels.subscribe(channel, client, grant.mayWrite), {
     headers: { "Content-Type": "text/event-stream", "Cache-Control": "no-store" },
   });
 }
