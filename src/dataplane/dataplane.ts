@@ -3,9 +3,7 @@
  * how, and the events by which they ask for what they cannot decide.
  */
 
-import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
-import { closeFd, createEventFd, createTimerFd, dupFd, setTimerFd, signalEventFd } from "bun-ffi-tun";
-import { errorMessage, MinitailError } from "../base/errors.ts";
+import { closeFd, createEventFd, createTimerFd, dupFd, setTimerFd } from "bun-ffi-tun";
 import type { Endpoint, IpPrefix } from "../base/ip.ts";
 import type { TransportCipherName } from "../crypto/transport-cipher.ts";
 import { MESSAGE_COOKIE_REPLY } from "../wire/wireguard.ts";
@@ -15,6 +13,7 @@ import { OFFLOADS, type Offload } from "./offload.ts";
 import { SharedTables } from "./shared-tables.ts";
 import { type ActivityEntry, type SessionEntry, TableWriter, type Traffic } from "./table-writer.ts";
 import type { DataPlaneWay, WorkerRole } from "./worker.ts";
+import { WorkerHandle } from "./worker-handle.ts";
 
 export interface DataPlaneOptions {
   /** A TUN or one end of a datagram socketpair, non-blocking; stays the caller's. With virtio headers for the fast way. */
@@ -32,12 +31,6 @@ export interface DataPlaneOptions {
   readonly onEvent: (event: DataPlaneEvent) => void;
 }
 
-/** A worker that has not answered by then is not going to. */
-const START_LIMIT_MS = 10_000;
-
-/** A worker that is told to stop lets go of its wire first. One that can't, because it hangs, is ended without. */
-const STOP_LIMIT_MS = 1_000;
-
 export class DataPlane {
   readonly #tables = new SharedTables();
   readonly #writer = new TableWriter(this.#tables);
@@ -45,8 +38,8 @@ export class DataPlane {
   readonly #receiveWakeFd = createEventFd();
   readonly #timerFd = createTimerFd();
   readonly #options: DataPlaneOptions;
-  readonly #transmit: DataPlaneWorker<TransmitCommand>;
-  readonly #receive: DataPlaneWorker<ReceiveCommand>;
+  readonly #transmit: WorkerHandle<TransmitCommand>;
+  readonly #receive: WorkerHandle<ReceiveCommand>;
   /** What the workers reported before the caller had the plane; `undefined` from then on. */
   #early: DataPlaneEvent[] | undefined = [];
   #stopped = false;
@@ -213,7 +206,7 @@ export class DataPlane {
     closeFd(this.#timerFd);
   }
 
-  #startWorker<Command>(role: WorkerRole["role"], wakeFd: number): DataPlaneWorker<Command> {
+  #startWorker<Command>(role: WorkerRole["role"], wakeFd: number): WorkerHandle<Command> {
     const shared: Omit<WorkerRole, "port"> = {
       role,
       way: this.#options.way ?? "plain",
@@ -225,7 +218,7 @@ export class DataPlane {
       cipher: this.#options.cipher,
       offloads: this.#options.offloads ?? OFFLOADS,
     };
-    return new DataPlaneWorker(shared, wakeFd, (event) => this.#handleEvent(event));
+    return new WorkerHandle(shared, wakeFd, (event) => this.#handleEvent(event));
   }
 
   #handleEvent(event: DataPlaneEvent): void {
@@ -253,91 +246,4 @@ function duplicateWire(fd: number): readonly [number, number] {
     closeFd(first);
     throw error;
   }
-}
-
-/** One worker and the port to it. */
-class DataPlaneWorker<Command> {
-  readonly ready: Promise<void>;
-  aead: TransportCipherName | undefined;
-  readonly #worker: Worker;
-  readonly #port: MessagePort;
-  readonly #wakeFd: number;
-  readonly #ended = Promise.withResolvers<void>();
-  #hasEnded = false;
-  #stopping = false;
-  /** Called in order, once for each wire that the worker takes. */
-  readonly #onWireTaken: (() => void)[] = [];
-
-  /** Signals `wakeFd` for each command: a worker that blocks in poll(2) does not hear its port. */
-  constructor(role: Omit<WorkerRole, "port">, wakeFd: number, onEvent: (event: DataPlaneEvent) => void) {
-    const { port1, port2 } = new MessageChannel();
-    this.#port = port1;
-    this.#wakeFd = wakeFd;
-    this.#worker = new Worker(workerUrl(), { workerData: { ...role, port: port2 }, transferList: [port2] });
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.ready = promise;
-    const fail = (message: string) => reject(new MinitailError("internal", `the data plane cannot start: ${message}`));
-    const limit = setTimeout(() => fail(`${role.role} does not answer`), START_LIMIT_MS);
-    let isReady = false;
-    port1.on("message", (event: DataPlaneEvent) => {
-      if (event.type === "ready") {
-        this.aead = event.aead as TransportCipherName;
-        isReady = true;
-        clearTimeout(limit);
-        resolve();
-      } else if (event.type === "failed" && !isReady) {
-        clearTimeout(limit);
-        fail(event.message);
-      } else if (event.type === "wire-taken") {
-        this.#onWireTaken.shift()?.();
-      } else if (event.type === "stopped") {
-        this.#end();
-      } else {
-        onEvent(event);
-      }
-    });
-    this.#worker.on("error", (error: unknown) => {
-      clearTimeout(limit);
-      fail(errorMessage(error));
-      this.#end();
-      onEvent({ type: "failed", message: errorMessage(error) });
-    });
-  }
-
-  tell(command: Command): void {
-    if (this.#stopping) return;
-    this.#port.postMessage(command);
-    signalEventFd(this.#wakeFd);
-  }
-
-  /** Resolves when the worker has taken the wire that it is told of next, or is gone. */
-  wireTaken(): Promise<void> {
-    if (this.#hasEnded) return Promise.resolve();
-    return new Promise((resolve) => this.#onWireTaken.push(resolve));
-  }
-
-  /** It takes nothing more; why it ended is reported. */
-  #end(): void {
-    this.#hasEnded = true;
-    this.#ended.resolve();
-    for (const resolve of this.#onWireTaken.splice(0)) resolve();
-  }
-
-  /** Tells it to stop, waits until it has, and ends it. */
-  async stop(command: Command): Promise<void> {
-    this.tell(command);
-    this.#stopping = true;
-    const limit = setTimeout(() => this.#ended.resolve(), STOP_LIMIT_MS);
-    await this.#ended.promise;
-    clearTimeout(limit);
-    await this.#worker.terminate();
-    this.#port.close();
-    this.#end();
-  }
-}
-
-/** In the executable the second of its entries, which lies there as in the source. */
-function workerUrl(): URL {
-  const isExecutable = import.meta.url.includes("/$bunfs/");
-  return new URL(isExecutable ? "./src/dataplane/worker-entry.js" : "./worker-entry.ts", import.meta.url);
 }

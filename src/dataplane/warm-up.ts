@@ -44,8 +44,8 @@ const MAPPED_LOOPBACK = parseAddress("::ffff:127.0.0.1")!;
 
 /** Carries packets out, some each time that it is asked. The cipher is nobody else's. */
 export function* warmUpTransmit(cipher: TransportCipherBatch): Generator<undefined, void> {
-  const [deviceFd, outsideFd] = createSocketPair("datagram");
   const wireFd = openLoopback();
+  const [deviceFd, outsideFd] = createSocketPair("datagram");
   const tables = makeTables(getSocketName(wireFd)!);
   const transmit = new FastTransmit({ tables, cipher, deviceFd, report: () => {} });
   // What it sends to itself is never read: the kernel drops what there is no more room for.
@@ -65,9 +65,9 @@ export function* warmUpTransmit(cipher: TransportCipherBatch): Generator<undefin
 
 /** Carries packets in, some each time that it is asked. The cipher is nobody else's. */
 export function* warmUpReceive(cipher: TransportCipherBatch): Generator<undefined, void> {
-  const [deviceFd, outsideFd] = createSocketPair("datagram");
   const wireFd = openLoopback();
   const peerFd = openLoopback();
+  const [deviceFd, outsideFd] = createSocketPair("datagram");
   const wakeFd = createEventFd();
   const peer = getSocketName(peerFd)!;
   const target = encodeSockaddr(getSocketName(wireFd)!);
