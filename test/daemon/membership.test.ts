@@ -9,6 +9,7 @@ import { silentLog } from "../../src/base/log.ts";
 import { approveMachine } from "../../src/daemon/decide/approve-machine.ts";
 import { createJoinKey } from "../../src/daemon/decide/create-join-key.ts";
 import { removeNode } from "../../src/daemon/decide/remove-node.ts";
+import { revokeKey } from "../../src/daemon/decide/revoke-key.ts";
 import { establishMembership, type Membership, type MembershipOptions } from "../../src/daemon/membership.ts";
 import type { UpOptions } from "../../src/daemon/options.ts";
 import { urlsToGive } from "../../src/daemon/registry-connection.ts";
@@ -36,6 +37,8 @@ class Machine {
   readonly listen: string;
   #state: StateDirectory | undefined;
   membership: Membership | undefined;
+  /** All changes of files after so many fail: nothing comes to the disk after a kill. */
+  changesLeft = Number.POSITIVE_INFINITY;
   /** What a person does who is shown a code. */
   static onApproval: MembershipOptions["onApproval"] = () => {};
 
@@ -44,15 +47,14 @@ class Machine {
     this.listen = `127.0.0.1:${port}`;
   }
 
-  /** `killedAfter` changes of files, all that follow fail: nothing comes to the disk after a kill. */
   async up(options: Partial<UpOptions> = {}, killedAfter = Number.POSITIVE_INFINITY): Promise<Membership> {
+    this.changesLeft = killedAfter;
     const state = StateDirectory.open(this.path);
     this.#state = state;
-    let changes = 0;
     const write = state.write.bind(state);
     const remove = state.remove.bind(state);
     const live = () => {
-      if (++changes > killedAfter) throw new Error("killed");
+      if (--this.changesLeft < 0) throw new Error("killed");
     };
     state.write = (name, contents) => {
       live();
@@ -205,6 +207,71 @@ describe("killed at every change of the state directory", () => {
         expect(tailnet.state.members.size).toBe(1);
       });
       expect(ids.size).toBe(1);
+    },
+    LIMIT_MS,
+  );
+});
+
+/** Who is killed then has a chain that is behind its network keys, or ahead of them, or either behind the registry's. */
+describe("killed at every change of the state directory while an epoch ends", () => {
+  /** False where `doing` was killed. */
+  async function wasThrough(doing: Promise<unknown>): Promise<boolean> {
+    return doing.then(
+      () => true,
+      (error: Error) => {
+        expect(error.message).toContain("killed");
+        return false;
+      },
+    );
+  }
+
+  /** An epoch ends by the server's word. */
+  async function endEpoch(server: Machine): Promise<void> {
+    const { tailnet } = server.membership!;
+    await server.createKey();
+    await revokeKey(tailnet, [...tailnet.state.joinKeys.keys()].at(-1)!);
+  }
+
+  /** After a restart of `killed`: both come to one epoch, can go on to the next, and read what the other says. */
+  async function expectGoesOn(killed: Machine, server: Machine, member: Machine): Promise<void> {
+    await killed.down();
+    // As the daemon does once it carries packets; what the registry takes is settled then.
+    (await killed.up()).tailnet.start();
+    for (const { membership } of [server, member, server]) await membership!.tailnet.sync();
+    const [ours, theirs] = [server.membership!.tailnet, member.membership!.tailnet];
+    const expectAlike = () => {
+      expect(theirs.chain.head).toEqual(ours.chain.head);
+      expect([theirs.lacksNetworkKey, ours.lacksNetworkKey]).toEqual([false, false]);
+      expect(theirs.epochSecret).toEqual(ours.epochSecret);
+    };
+    expectAlike();
+    const before = ours.epoch;
+    await endEpoch(server);
+    await theirs.sync();
+    expect(ours.epoch).toBe(before + 1);
+    expectAlike();
+  }
+
+  test.each(["server", "member"] as const)(
+    "on the %s",
+    async (role) => {
+      const kills: number[] = [];
+      for (let killedAfter = 0; ; killedAfter++) {
+        const server = new Machine(`server-${killedAfter}`, await freePort());
+        await server.up();
+        const member = new Machine(`member-${killedAfter}`);
+        await member.up({ joinKey: await server.createKey() });
+        const killed = role === "server" ? server : member;
+        if (role === "member") await endEpoch(server);
+        killed.changesLeft = killedAfter;
+        const isThrough = await wasThrough(role === "server" ? endEpoch(server) : member.membership!.tailnet.sync());
+        await expectGoesOn(killed, server, member);
+        await member.down();
+        await server.down();
+        if (isThrough) break;
+        kills.push(killedAfter);
+      }
+      expect(kills.length).toBeGreaterThanOrEqual(2);
     },
     LIMIT_MS,
   );
