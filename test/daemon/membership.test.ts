@@ -20,7 +20,7 @@ import { NO_TERMS } from "../../src/trust/terms.ts";
 import { joinKeyRequest } from "./tailnet-fixture.ts";
 
 const SECRET = "correct horse battery staple orbit";
-const LIMIT_MS = 30_000;
+const LIMIT_MS = 120_000;
 
 let folder = "";
 beforeEach(() => {

@@ -28,7 +28,7 @@ import { type RegistryServer, startRegistryServer } from "../../src/registry/ser
 import { rejection, until } from "../registry/until.ts";
 import { joinKeyRequest, recordContent } from "./tailnet-fixture.ts";
 
-const LIMIT_MS = 30_000;
+const LIMIT_MS = 120_000;
 const SECRET = "correct horse battery staple orbit";
 const NEW_TOKEN = "token-of-the-new-registry";
 

@@ -98,5 +98,5 @@ test.each<[string, NetworkBehaviour]>([
     expect(rekeys).toBeGreaterThanOrEqual((HOURS * 3_600) / 125);
     expect(growthAnHour(objectsAfterHour.slice(1))).toBeLessThan(MOST_OBJECTS_MORE_AN_HOUR);
   },
-  60_000,
+  120_000,
 );

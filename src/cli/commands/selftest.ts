@@ -10,6 +10,9 @@ import { EXIT_DONE, EXIT_FAILED } from "../exit-status.ts";
 import { writeErrorLine } from "../output.ts";
 import { formatTestCounts, parseTestCounts } from "../test-counts.ts";
 
+/** Of a test that names none: one that hangs fails, and one on a slow and busy machine does not. */
+const TEST_LIMIT_MS = 120_000;
+
 export default declareCommand({
   name: "selftest",
   description: "run the tests that are embedded in the executable",
@@ -74,7 +77,7 @@ async function runTests(
   directory: string,
   shows: boolean,
 ): Promise<{ readonly status: number; readonly text: string }> {
-  const child = Bun.spawn([process.execPath, "test", file], {
+  const child = Bun.spawn([process.execPath, "test", `--timeout=${TEST_LIMIT_MS}`, file], {
     cwd: directory,
     env: { BUN_BE_BUN: "1", HOME: directory, TMPDIR: directory, PATH: "/usr/sbin:/usr/bin:/sbin:/bin", NO_COLOR: "1" },
     // Not "ignore": there may be no /dev/null.
