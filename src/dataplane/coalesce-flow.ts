@@ -17,7 +17,12 @@
  * kernel. What is joined gets new ones from this machine's kernel.
  */
 
-import { IPV4_HEADER_LENGTH_BYTES, IPV6_HEADER_LENGTH_BYTES } from "../wire/ip.ts";
+import {
+  IPV4_DONT_FRAGMENT,
+  IPV4_FRAGMENT_OFFSET,
+  IPV4_HEADER_LENGTH_BYTES,
+  IPV6_HEADER_LENGTH_BYTES,
+} from "../wire/ip.ts";
 import {
   TCP_CWR,
   TCP_FIN,
@@ -38,7 +43,6 @@ import {
 import { foldSum, sumHeader, sumPseudoHeader } from "./checksum.ts";
 import {
   IPV4_CHECKSUM_OFFSET,
-  IPV4_FRAGMENT_OFFSET,
   IPV4_IDENTIFICATION_OFFSET,
   IPV4_TOTAL_LENGTH_OFFSET,
   IPV6_PAYLOAD_LENGTH_OFFSET,
@@ -54,7 +58,6 @@ const MAXIMUM_JOINED_BYTES = 65535;
 const MAXIMUM_JOINED_DATAGRAMS = 64;
 
 const IPV4_WITHOUT_OPTIONS = 0x45;
-const IPV4_DONT_FRAGMENT = 0x40;
 
 /** On a first packet they say that no other is to wait for, or that it is none of the stream. */
 const TCP_STANDS_ALONE = TCP_FIN | TCP_SYN | TCP_RST | TCP_PSH | TCP_URG;

@@ -1,13 +1,17 @@
 /** Where the headers of a TCP or UDP packet are: what segmentation and coalescing keep, and what they change. */
 
-import { IPV4_PROTOCOL_OFFSET, IPV6_HEADER_LENGTH_BYTES, IPV6_NEXT_HEADER_OFFSET, isIpv4Packet } from "../wire/ip.ts";
+import {
+  IPV4_FRAGMENT_OFFSET,
+  IPV4_PROTOCOL_OFFSET,
+  IPV6_HEADER_LENGTH_BYTES,
+  IPV6_NEXT_HEADER_OFFSET,
+  isIpv4Packet,
+} from "../wire/ip.ts";
 import { PROTOCOL_TCP, TCP_CHECKSUM_OFFSET, tcpHeaderLength } from "../wire/tcp.ts";
 import { PROTOCOL_UDP, UDP_CHECKSUM_OFFSET, UDP_HEADER_LENGTH_BYTES } from "../wire/udp.ts";
 
 export const IPV4_TOTAL_LENGTH_OFFSET = 2;
 export const IPV4_IDENTIFICATION_OFFSET = 4;
-/** Reserved, DF, MF, and 13 bits of fragment offset. */
-export const IPV4_FRAGMENT_OFFSET = 6;
 export const IPV4_CHECKSUM_OFFSET = 10;
 export const IPV6_PAYLOAD_LENGTH_OFFSET = 4;
 

@@ -22,7 +22,7 @@ import {
   SessionNumber,
   SessionWord,
 } from "./layout.ts";
-import { makeEndpoint } from "./peer-endpoints.ts";
+import { readEndpoint } from "./peer-endpoints.ts";
 import {
   peerBytes,
   peerNumbers,
@@ -120,13 +120,7 @@ export class TableWriter {
 
   /** Where packets to `slot` go; `undefined` where that is not known. */
   endpoint(slot: number): Endpoint | undefined {
-    const { words, bytes } = this.#tables;
-    const word = peerWords(slot);
-    const family = words[word + PeerWord.endpointFamily]!;
-    if (family === 0) return undefined;
-    const start = peerBytes(slot) + PEER_ENDPOINT_ADDRESS_OFFSET;
-    const address = new Uint8Array(bytes.slice(start, start + (family === 4 ? 4 : 16)));
-    return makeEndpoint(address, words[word + PeerWord.endpointPort]!, words[word + PeerWord.endpointZone]!);
+    return readEndpoint(this.#tables, slot).endpoint;
   }
 
   /** See `PeerWord.packetLimitBytes`. */

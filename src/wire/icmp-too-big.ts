@@ -12,6 +12,8 @@
 import { ICMP_HEADER_LENGTH_BYTES, icmpPacket, PROTOCOL_ICMP, PROTOCOL_ICMPV6 } from "./icmp.ts";
 import {
   IPV4_DESTINATION_OFFSET,
+  IPV4_DONT_FRAGMENT,
+  IPV4_FRAGMENT_OFFSET,
   IPV4_HEADER_LENGTH_BYTES,
   IPV4_PROTOCOL_OFFSET,
   IPV4_SOURCE_OFFSET,
@@ -33,8 +35,6 @@ export const IPV6_MINIMUM_MTU_BYTES = 1280;
 const IPV4_ANSWER_BYTES = 576;
 const IPV6_ANSWER_BYTES = IPV6_MINIMUM_MTU_BYTES;
 
-const IPV4_FRAGMENT_OFFSET = 6;
-const IPV4_DONT_FRAGMENT = 0x40;
 /** Errors of ICMP: destination unreachable, source quench, redirect, time exceeded, parameter problem. */
 const ICMP_ERRORS: readonly number[] = [3, 4, 5, 11, 12];
 const ICMPV6_FIRST_INFORMATION = 128;

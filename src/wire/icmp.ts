@@ -14,6 +14,7 @@
 
 import {
   IPV4_DESTINATION_OFFSET,
+  IPV4_FRAGMENT_OFFSET,
   IPV4_HEADER_LENGTH_BYTES,
   IPV4_PROTOCOL_OFFSET,
   IPV4_SOURCE_OFFSET,
@@ -117,7 +118,8 @@ export function isDaemonEchoReply(buffer: Uint8Array, offset: number, packetByte
 function echoReplyHeaderLength(buffer: Uint8Array, offset: number): number {
   if (buffer[offset]! >>> 4 === 4) {
     if (buffer[offset + IPV4_PROTOCOL_OFFSET] !== PROTOCOL_ICMP) return 0;
-    const fragmentOffset = ((buffer[offset + 6]! & 0x1f) << 8) | buffer[offset + 7]!;
+    const fragmentOffset =
+      ((buffer[offset + IPV4_FRAGMENT_OFFSET]! & 0x1f) << 8) | buffer[offset + IPV4_FRAGMENT_OFFSET + 1]!;
     const headerBytes = (buffer[offset]! & 15) * 4;
     return fragmentOffset === 0 && buffer[offset + headerBytes] === ICMP_ECHO_REPLY ? headerBytes : 0;
   }

@@ -4,7 +4,8 @@
  *     IPv4, 20 bytes or more                IPv6, 40 bytes
  *      0  version 4, header length / 4       0  version 6, traffic class, flow label
  *      2  total length                       4  payload length
- *      9  protocol                           6  next header
+ *      6  flags, fragment offset             6  next header
+ *      9  protocol
  *     12  source                             8  source
  *     16  destination                       24  destination
  *
@@ -13,12 +14,17 @@
 
 export const IPV4_HEADER_LENGTH_BYTES = 20;
 export const IPV6_HEADER_LENGTH_BYTES = 40;
+/** Reserved, DF, MF, and 13 bits of fragment offset. */
+export const IPV4_FRAGMENT_OFFSET = 6;
 export const IPV4_PROTOCOL_OFFSET = 9;
 export const IPV4_SOURCE_OFFSET = 12;
 export const IPV4_DESTINATION_OFFSET = 16;
 export const IPV6_NEXT_HEADER_OFFSET = 6;
 export const IPV6_SOURCE_OFFSET = 8;
 export const IPV6_DESTINATION_OFFSET = 24;
+
+/** In the first byte at `IPV4_FRAGMENT_OFFSET`. */
+export const IPV4_DONT_FRAGMENT = 0x40;
 
 /**
  * The length in bytes that the header of the packet at `offset` states, where it is an IPv4 or IPv6
