@@ -80,7 +80,7 @@ describe("allowed IPs", () => {
       }),
       { seed: 20261121, numRuns: 400 },
     );
-  });
+  }, 30_000);
 
   test("65,000 prefixes, added and removed, leave nothing behind", () => {
     const { writer, lookup } = makeTrie();

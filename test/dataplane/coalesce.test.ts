@@ -171,7 +171,7 @@ describe("joining", () => {
       }),
       { seed: SEED, numRuns: 1500 },
     );
-  });
+  }, 30_000);
 
   test("random interleavings: cut again, the writes are the packets, all of them and in their order", () => {
     const kinds = [plainTcp(), plainTcp({ sourcePort: 7 }), plainUdp(), overIpv6(plainTcp()), overIpv6(plainUdp())];
