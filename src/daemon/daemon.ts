@@ -13,7 +13,6 @@ import { tailnetIpv6Prefix } from "../trust/identity.ts";
 import { uapiSocketPath } from "../uapi/socket-file.ts";
 import type { DaemonState, HealthItem, Status } from "./api.ts";
 import type { ShownApproval } from "./approval-intent.ts";
-import { leave } from "./decide/leave.ts";
 import { EchoClient } from "./echo.ts";
 import { forgetMembership } from "./forget-membership.ts";
 import { serveLocalApi } from "./local-api-server.ts";
@@ -35,8 +34,8 @@ import { serveWgSocket } from "./wg-socket.ts";
 /** Addresses and links often change several at a time. */
 const NETWORK_SETTLES_MS = 250;
 
-/** How long an ephemeral machine that stops waits for the registry. */
-const LEAVING_LIMIT_MS = 2000;
+/** How long an ephemeral machine that stops waits for the registry, or for members in its place. */
+const LEAVING_LIMIT_MS = 5000;
 
 /** How long `up` waits for its record to be written. */
 const PUBLISHING_LIMIT_MS = 1000;
@@ -319,10 +318,10 @@ export class Daemon {
 
   /** An ephemeral machine that stops is gone at once; where nobody can be told now, a signer notices. */
   async #leaveIfEphemeral(): Promise<void> {
-    const tailnet = this.#node?.parts.membership.tailnet;
-    if (this.#forgets || !tailnet?.self?.terms.ephemeral) return;
+    const node = this.#node;
+    if (this.#forgets || !node?.parts.membership.tailnet.self?.terms.ephemeral) return;
     this.#forgets = true;
-    const leaving = leave(tailnet, { force: true }).catch((error: unknown) => {
+    const leaving = node.leave(true).catch((error: unknown) => {
       this.#log.warn(`the others could not be told that this machine leaves: ${errorMessage(error)}`);
     });
     await Promise.race([leaving, Bun.sleep(LEAVING_LIMIT_MS)]);

@@ -175,7 +175,7 @@ export class RunningNode {
         hint: "move it first with minitail registry move URL, or give --force",
       });
     }
-    await leave(tailnet, { force });
+    await leave(tailnet, { force, handOver: (statements) => this.parts.peerApi.handOver(statements) });
   }
 
   /** Another WireGuard key now. Throws `registry-unreachable` where nobody could be told. */

@@ -2,6 +2,7 @@
 
 import { afterEach, expect, test } from "bun:test";
 import { formatEndpoint } from "../../src/base/ip.ts";
+import { leave } from "../../src/daemon/decide/leave.ts";
 import { encodeMessage } from "../../src/daemon/peer-api/message.ts";
 import { openTailnet } from "../../src/daemon/tailnet-start.ts";
 import type { Reply } from "../../src/registry/registry.ts";
@@ -81,6 +82,21 @@ test("records pass from peer to peer while the registry is gone", async () => {
   database.isDown = true;
   await one.tailnet.publishRecord(recordContent(one.context, "192.0.2.9:9"));
   await until("three knows where one is", () => endpointSeen(three, one) === "192.0.2.9:9");
+});
+
+test("who leaves while the registry is gone tells its peers first", async () => {
+  const { members, database } = await membersOf(["one", "two", "three"]);
+  const [one, two, three] = members as [Member, Member, Member];
+  const mesh = newMesh();
+  const [news] = [three, one, two].map((member) => mesh.add(member));
+  mesh.linkQuietly(three, two);
+  mesh.linkQuietly(two, one);
+  database.isDown = true;
+  await leave(three.tailnet, { force: true, handOver: (statements) => news!.handOver(statements) });
+  expect(three.tailnet.self).toBeUndefined();
+  const hasHeard = ({ tailnet }: Member) => tailnet.state.formerMembers.get(three.tailnet.selfId)?.how === "left";
+  expect(hasHeard(two)).toBe(true);
+  await until("it is passed on", () => hasHeard(one));
 });
 
 test("peers that stand at the same place exchange one request, and then nothing for a day", async () => {

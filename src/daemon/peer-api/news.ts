@@ -11,7 +11,7 @@ import { decodeStatement } from "../../trust/statement.ts";
 import type { StatementBody } from "../../trust/statement-body.ts";
 import type { Tailnet } from "../tailnet.ts";
 import { exchangeNews } from "./exchange.ts";
-import { type Standing, sameHeads } from "./message.ts";
+import { encodeMessage, type Standing, sameHeads } from "./message.ts";
 import { PeerService } from "./peer-service.ts";
 import { type CallResult, Spread } from "./spread.ts";
 import { TailnetShelf } from "./tailnet-shelf.ts";
@@ -26,6 +26,9 @@ const REFUSED_AT_ONCE_MS = 1000;
 /** Records that change within this time are passed on together. */
 const RECORDS_SETTLE_MS = 5000;
 const SHORTEST_WAIT_MS = 10;
+/** Who goes tells so many peers, which pass it on, and waits so long for them. */
+const MOST_HANDED_OVER = 8;
+const HAND_OVER_LIMIT_MS = 2000;
 
 /** Every peer is to hear of these at once: somebody does not belong any more, or another branch holds. */
 const URGENT: ReadonlySet<StatementBody["kind"]> = new Set([
@@ -99,6 +102,36 @@ export class PeerNews {
     const isUp = beforeMs === undefined || this.#nowMs - beforeMs > TUNNEL_LIVES_MS;
     this.#spread.handleSession(id, isUp, this.#nowMs);
     this.#run();
+  }
+
+  /**
+   * Gives statements that stand on our head to some peers whose tunnels are up, and waits a little for them. They do
+   * not count here yet: by them this machine may be no member any more, whom no peer answers.
+   */
+  async handOver(statements: readonly Uint8Array[]): Promise<void> {
+    const { clock } = this.#tailnet.context;
+    const live = this.#peers().filter((id) => this.#options.isLive(id));
+    const giving = Promise.all(live.slice(0, MOST_HANDED_OVER).map((id) => this.#give(id, statements)));
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const limit = clock.after(HAND_OVER_LIMIT_MS, resolve);
+    await Promise.race([giving, promise]);
+    limit.cancel();
+  }
+
+  async #give(id: NodeId, statements: readonly Uint8Array[]): Promise<void> {
+    const peer = this.#tailnet.members.get(id);
+    const call = peer && (await this.#connect(peer));
+    if (!call) return;
+    this.#calls.add(call);
+    try {
+      const after = this.#tailnet.chain.head;
+      // What they stand on, it may lack.
+      if (await exchangeNews(call, this.#shelf))
+        await call.ask(encodeMessage({ kind: "give-statements", after, statements }));
+    } finally {
+      this.#calls.delete(call);
+      call.close();
+    }
   }
 
   get #nowMs(): number {

@@ -54,6 +54,11 @@ export class PeerApi {
     this.#server?.stop();
   }
 
+  /** See `PeerNews.handOver`. */
+  handOver(statements: readonly Uint8Array[]): Promise<void> {
+    return this.#news.handOver(statements);
+  }
+
   /** WireGuard agreed on a session with the peer in this slot. */
   handleSession(slot: number): void {
     const node = this.#options.mesh.nodeAt(slot);
