@@ -53,6 +53,8 @@ export interface FastReceiveOptions {
   readonly report: (event: DataPlaneEvent) => void;
   /** Default: the kernel. */
   readonly write?: typeof writeFd;
+  /** Default: the kernel. */
+  readonly messages?: MessageReceiver;
 }
 
 export class FastReceive implements ReceiveDevice, ReceiveEvents {
@@ -60,7 +62,7 @@ export class FastReceive implements ReceiveDevice, ReceiveEvents {
   readonly #options: FastReceiveOptions;
   readonly #receiver: Receiver;
   readonly #paths: PeerPaths;
-  readonly #messages = new MessageReceiver();
+  readonly #messages: MessageReceiver;
   readonly #run = allocateStable(RUN_BUFFER_LENGTH_BYTES);
   readonly #coalescer = new Coalescer(packetMemory(this.#run.bytes));
   readonly #write: typeof writeFd;
@@ -79,6 +81,7 @@ export class FastReceive implements ReceiveDevice, ReceiveEvents {
     this.#paths = new PeerPaths(options.tables, options.report);
     this.#receiver = new Receiver(options.tables, options.cipher, this, this);
     this.#write = options.write ?? writeFd;
+    this.#messages = options.messages ?? new MessageReceiver();
     this.#joined = new JoinedWriter(options.deviceFd, this.#run, this.#write);
     this.#offloads = new Set(options.offloads ?? OFFLOADS);
     this.#setJoins();
