@@ -1,6 +1,6 @@
 /** Joining by approval, over a registry in memory that tells the truth or not. */
 
-import { describe, expect, test } from "bun:test";
+import { afterEach, describe, expect, test } from "bun:test";
 import type { Clock } from "../../src/base/clock.ts";
 import { enterApproved } from "../../src/daemon/approved-start.ts";
 import {
@@ -44,6 +44,12 @@ function skippingClock(): Clock {
   };
 }
 
+/** Whose time flies would ask at every turn of the event loop, for as long as the process lives. */
+const everyAsking: Asking[] = [];
+afterEach(() => {
+  for (const { stop } of everyAsking.splice(0)) stop.abort();
+});
+
 /** A machine that asks, and what it has shown. */
 class Asking {
   readonly context: TailnetContext;
@@ -56,6 +62,7 @@ class Asking {
     this.registry = new MemoryRegistry(database);
     this.context = contextOver(this.registry, store);
     this.answer.catch(() => {});
+    everyAsking.push(this);
   }
 
   get id(): string {
