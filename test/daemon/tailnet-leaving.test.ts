@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { parseBase64Url } from "../../src/base/bytes.ts";
+import { addSigner } from "../../src/daemon/decide/add-signer.ts";
 import { leave } from "../../src/daemon/decide/leave.ts";
 import { removeNode } from "../../src/daemon/decide/remove-node.ts";
 import { revokeKey } from "../../src/daemon/decide/revoke-key.ts";
@@ -111,6 +112,14 @@ describe("a machine that is removed", () => {
     await remove({ tailnet: again }, three.tailnet.selfId);
     expect(again.epoch).toBe(2);
     expect(again.epochSecret.registryToken).toBe(before);
+    // And by a signer that never knew it.
+    const four = await network.join("four");
+    await again.sync();
+    await addSigner(again, "four", "all");
+    const five = await network.join("five");
+    await remove(four, five.tailnet.selfId);
+    expect(four.tailnet.epoch).toBe(3);
+    expect(four.tailnet.epochSecret.registryToken).toBe(before);
   });
 
   test("who was away reads on, whatever happened meanwhile; who starts again has all keys", async () => {

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { removeNode } from "../../src/daemon/decide/remove-node.ts";
 import { retireSecret } from "../../src/daemon/decide/retire-secret.ts";
 import { lockStatus } from "../../src/daemon/lock-status.ts";
+import { servingCapability } from "../../src/daemon/registry-serving.ts";
 import { joinBySecret, joinTailnet, openTailnet } from "../../src/daemon/tailnet-start.ts";
 import { epochRecipientTag } from "../../src/trust/epoch.ts";
 import { openSeal } from "../../src/trust/seal.ts";
@@ -16,6 +17,7 @@ import {
   makeJoinKey,
   outcome,
   pool,
+  recordContent,
 } from "./tailnet-fixture.ts";
 
 const keys = await deriveSharedSecretKeys("a secret of the tests");
@@ -100,7 +102,8 @@ describe("shared secret", () => {
     const one = await start(database, "one");
     const two = await start(database, "two");
     const three = await joinTailnet(contextOver(new MemoryRegistry(database)), await makeJoinKey(two), "three");
-    await one.sync();
+    const capabilities = [servingCapability({ port: 7411, pin: new Uint8Array(32) })];
+    await one.publishRecord({ ...recordContent(one.context), capabilities });
     expect(await outcome(retireSecret(three))).toBe("not-signer");
     expect(await retireSecret(one)).toEqual({ signer: "one" });
     await Promise.all([two.sync(), three.sync()]);

@@ -25,7 +25,7 @@ export function withRotation(tailnet: Tailnet, draft: Draft, signer: SigningKeyP
   }
   const { networkKey, body } = makeRotation(draft.chain.state, current, random);
   draft.say(body, clock.nowMs(), signer);
-  const changesToken = registryToken !== "" && !isServedByFormerMember(tailnet, draft);
+  const changesToken = registryToken !== "" && isServedByMember(tailnet, draft);
   return {
     statements: draft.statements,
     boxesFor: recipientsOf(tailnet, draft),
@@ -33,11 +33,14 @@ export function withRotation(tailnet: Tailnet, draft: Draft, signer: SigningKeyP
   };
 }
 
-/** True where only a machine serves the registry that gets no box: it would refuse a token that it never hears of. */
-function isServedByFormerMember({ records, removals }: Tailnet, { chain }: Draft): boolean {
-  const serving = [...records].filter(([, { capabilities }]) => readServingCapability(capabilities) !== undefined);
+/**
+ * A machine that gets no box would refuse all others for a token that it never hears of. Whose records are not known
+ * here changes none: the removed one writes until the next rotation then, which is little against a registry without writers.
+ */
+function isServedByMember({ records, removals, selfId, context }: Tailnet, { chain }: Draft): boolean {
   const isMember = (id: NodeId) => chain.state.members.has(id) && !removals.machines.has(id);
-  return serving.length > 0 && !serving.some(([id]) => isMember(id));
+  const serving = [...records].filter(([, { capabilities }]) => readServingCapability(capabilities) !== undefined);
+  return serving.some(([id]) => isMember(id)) || (context.servesRegistry === true && isMember(selfId));
 }
 
 /** Members and live join keys but those that another branch removed, and who knows the shared secret, as long as that makes a signer. */
