@@ -130,6 +130,7 @@ export class Daemon {
       openTunnelDevice(interfaceName, settings.dataPlane, settings.offloads),
     );
     this.#cleanUps.push(() => closeFd(device.fd));
+    this.#log.debug(`start: ${interfaceName} is there, and the calls of other commands are taken`);
     const monitorFd = openMonitor();
     this.#cleanUps.push(() => closeFd(monitorFd));
     const wire = openUdpWire(settings.port, 0);
@@ -153,6 +154,7 @@ export class Daemon {
       onApproval: (shown) => this.#showApproval(shown),
     });
     this.#cleanUps.push(() => closeMembership(membership));
+    this.#log.debug(`start: a member of ${membership.tailnet.id}, in epoch ${membership.tailnet.epoch}`);
     await this.#join(await starting, membership, settings, wire);
     await this.#serveWgSocket(journal);
     this.#state = "running";
@@ -205,7 +207,9 @@ export class Daemon {
     if (!ipv6) this.#health.push(IPV6_OFF);
     const addresses = ipv6 ? netmap.self.addresses : [netmap.self.addresses[0]];
     tunnel.configure({ privateKey: nodeKey.current.privateKey });
+    this.#log.debug("start: the data plane runs");
     await tunnel.setWire(wire.fd);
+    this.#log.debug(`start: packets go by UDP port ${wire.port}`);
     const mesh = new Mesh(tunnel);
     const echo = new EchoClient((packet) => tunnel.sendPacket(packet));
     const peerApi = new PeerApi({ tailnet, mesh, interfaceName, addresses });

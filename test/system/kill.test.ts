@@ -92,7 +92,7 @@ class Mesh {
     await Bun.sleep(this.#random() * LATEST_KILL_MS);
     await node.kill();
     await doing;
-    await node.up();
+    await node.up("--verbose");
   }
 
   #anyMember(): MeshNode {
@@ -109,11 +109,11 @@ class Mesh {
     await Bun.sleep(this.#random() * LATEST_KILL_MS);
     if (this.#random() < 0.3) {
       await this.#alpha.kill();
-      await this.#alpha.up();
+      await this.#alpha.up("--verbose");
     }
     starting.kill("SIGKILL");
     await starting.exited;
-    this.#gamma.process = this.#gamma.host.spawn(up);
+    this.#gamma.process = this.#gamma.host.spawn([...up, "--verbose"]);
     await this.#gamma.process.waitForOutput(/this machine is /, PING_LIMIT_MS);
     const identity = await identityOf(this.#gamma);
     const bearers = async () => (await this.#alpha.status()).peers.filter((peer) => peer.name.startsWith(name));
