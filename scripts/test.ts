@@ -49,7 +49,7 @@ async function main(): Promise<number> {
   const system = testFiles("test/system").sort((a, b) => Number(FIRST.includes(b)) - Number(FIRST.includes(a)));
   await run(system.filter((path) => !ALONE.includes(path)).map(systemStep), PARALLEL_STEPS);
   await run(system.filter((path) => ALONE.includes(path)).map(systemStep), 1);
-  const selftest = { name: "selftest", argv: [EXECUTABLE, "selftest"], hasSummary: true, limitMs: 5 * MINUTE_MS };
+  const selftest = { name: "selftest", argv: [EXECUTABLE, "selftest"], hasSummary: true, limitMs: 10 * MINUTE_MS };
   await run([selftest], 1);
   return conclude(results, startMs);
 }
@@ -58,7 +58,7 @@ function unitSteps(): Step[] {
   const folders = PURE_TEST_FOLDERS.map((name) => `test/${name}`);
   const rest = ["test/vectors", "test/bench", "test/lab", "test/docker", "test/machine"];
   return [
-    bunTest("unit", folders.filter(hasTests), 5 * MINUTE_MS),
+    bunTest("unit", folders.filter(hasTests), 10 * MINUTE_MS),
     ...[...rest, "ffi/test"].filter(hasTests).map((folder) => bunTest(folder, [folder], 5 * MINUTE_MS)),
   ];
 }
