@@ -41,7 +41,7 @@ describe("statuses and errors", () => {
     ["stauts", 2, "unknown command stauts; did you mean status?"],
     ["help stauts", 2, "unknown command stauts; did you mean status?"],
     ["help key creat", 2, "unknown command key creat; did you mean key create?"],
-    ["key", 2, "key needs a subcommand: create; see minitail help key"],
+    ["key", 2, "key needs a subcommand: create, list, revoke; see minitail help key"],
     ["ping", 2, "ping needs PEER; see minitail help ping"],
     ["ip -4 -6", 2, "-4 and -6 exclude each other; leave both out for all addresses"],
     [
@@ -195,14 +195,22 @@ describe("in the background", () => {
       .output([MINITAIL, "up", "-d", "--secret", SECRET, "--name", "a"])
       .then((text) => ({ stdout: text }));
     expect(stdout).toContain("this machine is a");
-    const pid = await eventually("the daemon's process", () => processWith(["minitail", "up", "-d"]), 2000);
+    const pid = await eventually(
+      "the daemon's process",
+      () => processWith(["minitail", "up", "-d", "--secret", "***", "--name", "a"]),
+      2000,
+    );
     expect(commandLineOf(pid)).toBe("minitail up -d --secret *** --name a");
     expect(readFileSync(`/proc/${pid}/environ`, "latin1")).not.toContain(SECRET);
     expect(JSON.parse(await host.output([MINITAIL, "status", "--json"]))).toMatchObject({ state: "running" });
     const log = readFileSync(host.path("/var/lib/minitail/minitail.log"), "utf8");
     expect(log).not.toContain(SECRET);
     await host.output([MINITAIL, "down"]);
-    await eventually("the daemon's end", () => processWith(["minitail", "up", "-d"]) === undefined, 5000);
+    await eventually(
+      "the daemon's end",
+      () => processWith(["minitail", "up", "-d", "--secret", "***", "--name", "a"]) === undefined,
+      5000,
+    );
     expect((await host.run([MINITAIL, "status"])).status).toBe(3);
   }, 60_000);
 

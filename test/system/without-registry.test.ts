@@ -105,7 +105,7 @@ describe("with the registry gone", () => {
       await eventually("home to say so", async () => (await healthOf(home!)).includes("registry-lost-data"), 10_000);
       expect(await chainLength(home!)).toBe(length);
       await gamma!.up("--join", key);
-      await gamma!.expectPing("10.11.12.2", 10_000);
+      await gamma!.expectPing("10.11.12.2", 20_000);
       expect((await home!.status()).peers.map(({ name }) => name)).toEqual(["beta", "gamma"]);
     },
     LIMIT_MS,
