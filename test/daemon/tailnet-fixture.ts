@@ -94,12 +94,12 @@ export interface Network {
   join(name: string, extra?: Partial<JoinKeyRequest>): Promise<Member>;
 }
 
-export async function makeNetwork(poolText = "10.11.12.0/24"): Promise<Network> {
+export async function makeNetwork(poolText = "10.11.12.0/24", clock: Clock = clockAhead(0)): Promise<Network> {
   const database = new MemoryDatabase();
   const open = (): Omit<Member, "tailnet"> => {
     const registry = new MemoryRegistry(database);
     const store = new MemoryStore();
-    return { registry, store, context: contextOver(registry, store) };
+    return { registry, store, context: contextOver(registry, store, clock) };
   };
   const parts = open();
   const options = { pool: pool(poolText), name: "one", registryToken: TOKEN };
