@@ -1,5 +1,6 @@
 /** Two hosts with a WireGuard interface each, configured by `wg` alike, whichever program runs it. */
 
+import { expect } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { eventually, type Host, type HostProcess, type Lab } from "../lab/index.ts";
 import { MINITAIL } from "./mesh-node.ts";
@@ -159,4 +160,15 @@ export async function checksumErrors(host: Host): Promise<number[]> {
     return Number(values![names!.indexOf("InCsumErrors")]);
   });
   return [...ofIpv4, Number(lines.find(([name]) => name === "Udp6InCsumErrors")![1])];
+}
+
+/**
+ * `count` echo requests are answered, each of them. One ping for each: of several, the last is waited for only as long
+ * as two replies before took, which says nothing on a busy machine.
+ */
+export async function expectReplies(from: Host, to: string, count = 3): Promise<void> {
+  for (let i = 0; i < count; i++) {
+    const { stdout } = await from.run(["ping", "-n", "-c", "1", "-W", "5", to]);
+    expect(stdout).toContain("1 packets transmitted, 1 received");
+  }
 }

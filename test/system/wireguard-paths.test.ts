@@ -1,15 +1,10 @@
 /** Machines with several addresses, and addresses that mean something on one link alone. Needs root. */
 
 import { describe, expect, test } from "bun:test";
-import { type Host, Lab } from "../lab/index.ts";
-import { INTERFACE, PORT, startPair, type WireguardEnd, wgDump } from "./wireguard-pair.ts";
+import { Lab } from "../lab/index.ts";
+import { expectReplies, INTERFACE, PORT, startPair, type WireguardEnd, wgDump } from "./wireguard-pair.ts";
 
 const LIMIT_MS = 60_000;
-
-async function expectPing(from: Host, to: string): Promise<void> {
-  const { stdout } = await from.run(["ping", "-n", "-c", "3", "-i", "0.1", "-W", "3", to]);
-  expect(stdout).toContain("3 received");
-}
 
 async function setEndpoint(own: WireguardEnd, peer: WireguardEnd, endpoint: string): Promise<void> {
   await own.host.output(["wg", "set", INTERFACE, "peer", peer.publicKey, "endpoint", endpoint]);
@@ -38,14 +33,14 @@ describe("a machine with two addresses", () => {
         await change("add");
         const endpoint = family === 4 ? `${second}:${PORT}` : `[${second}]:${PORT}`;
         await setEndpoint(a, b, endpoint);
-        await expectPing(a.host, b.addresses[0]);
-        await expectPing(b.host, a.addresses[1]);
+        await expectReplies(a.host, b.addresses[0]);
+        await expectReplies(b.host, a.addresses[1]);
         expect((await wgDump(a.host)).endpoint).toBe(endpoint);
 
         await change("del");
-        await expectPing(b.host, a.addresses[0]);
+        await expectReplies(b.host, a.addresses[0]);
         expect((await wgDump(a.host)).endpoint).toBe(b.endpoint);
-        await expectPing(a.host, b.addresses[1]);
+        await expectReplies(a.host, b.addresses[1]);
       },
       LIMIT_MS,
     );
@@ -60,8 +55,8 @@ test.each(["minitail", "minitail-plain"] as const)(
     const addresses = await b.host.output(["ip", "-6", "-brief", "address", "show", "dev", "eth0", "scope", "link"]);
     const address = /(fe80::[0-9a-f:]+)/.exec(addresses)![1]!;
     await setEndpoint(a, b, `[${address}%eth0]:${PORT}`);
-    await expectPing(a.host, b.addresses[0]);
-    await expectPing(b.host, a.addresses[1]);
+    await expectReplies(a.host, b.addresses[0]);
+    await expectReplies(b.host, a.addresses[1]);
     expect((await wgDump(a.host)).endpoint).toBe(`[${address}%eth0]:${PORT}`);
     expect((await wgDump(b.host)).endpoint).toMatch(/^\[fe80::.*%eth0\]:/);
   },

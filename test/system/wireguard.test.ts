@@ -2,10 +2,11 @@
 
 import { describe, expect, test } from "bun:test";
 import { existsSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { eventually, type Host, Lab } from "../lab/index.ts";
+import { eventually, Lab } from "../lab/index.ts";
 import { MINITAIL, traces } from "./mesh-node.ts";
 import {
   checksumErrors,
+  expectReplies,
   INTERFACE,
   PORT,
   startPair,
@@ -15,11 +16,6 @@ import {
 } from "./wireguard-pair.ts";
 
 const LIMIT_MS = 60_000;
-
-async function expectPing(from: Host, to: string, count = 3): Promise<void> {
-  const { stdout } = await from.run(["ping", "-n", "-c", String(count), "-i", "0.1", "-W", "3", to]);
-  expect(stdout).toContain(`${count} packets transmitted, ${count} received`);
-}
 
 /** 20 MB by TCP, and the hash of what came is the hash of what was sent. */
 async function expectStream(sender: WireguardEnd, receiver: WireguardEnd, address: string): Promise<void> {
@@ -49,8 +45,8 @@ describe("minitail wireguard and wireguard-go", () => {
           async () => {
             await using lab = await Lab.create("wireguard");
             const [a, b] = await startPair(lab, { programs, family, presharedKey });
-            await expectPing(a.host, b.addresses[0]);
-            await expectPing(b.host, a.addresses[1]);
+            await expectReplies(a.host, b.addresses[0]);
+            await expectReplies(b.host, a.addresses[1]);
             // The largest packet that fits, and one that the inner network has to cut up.
             expect(
               (await a.host.run(["ping", "-n", "-c", "1", "-W", "3", "-M", "do", "-s", "1392", b.addresses[0]])).status,
@@ -102,13 +98,13 @@ describe("minitail wireguard and wireguard-go", () => {
       async () => {
         await using lab = await Lab.create("wireguard-roam");
         const [a, b] = await startPair(lab, { programs: ["minitail", other], family: 4, presharedKey: false });
-        await expectPing(a.host, b.addresses[0]);
+        await expectReplies(a.host, b.addresses[0]);
         a.host.cables[0]!.near.setAddresses({ address: "192.0.2.77/24" });
         // The answer to the first packet may leave before the main thread has heard of the move.
         await a.host.run(["ping", "-n", "-c", "1", "-W", "1", b.addresses[0]]);
-        await expectPing(a.host, b.addresses[0]);
+        await expectReplies(a.host, b.addresses[0]);
         await eventually("b to follow", async () => (await wgDump(b.host)).endpoint === `192.0.2.77:${PORT}`, 2000);
-        await expectPing(b.host, a.addresses[0]);
+        await expectReplies(b.host, a.addresses[0]);
       },
       LIMIT_MS,
     );
@@ -120,14 +116,14 @@ test(
   async () => {
     await using lab = await Lab.create("wireguard-socket");
     const [a, b] = await startPair(lab, { programs: ["minitail", "minitail"], family: 4, presharedKey: false });
-    await expectPing(a.host, b.addresses[0]);
+    await expectReplies(a.host, b.addresses[0]);
     // The mark has packets of the tunnel take another way than all others, as with wg-quick and a default route.
     await a.host.output(["wg", "set", INTERFACE, "fwmark", "51820"]);
-    await expectPing(a.host, b.addresses[0]);
+    await expectReplies(a.host, b.addresses[0]);
     await a.host.output(["ip", "rule", "add", "fwmark", "51820", "blackhole"]);
     expect((await a.host.run(["ping", "-n", "-c", "1", "-W", "1", b.addresses[0]])).status).not.toBe(0);
     await a.host.output(["wg", "set", INTERFACE, "fwmark", "off"]);
-    await expectPing(a.host, b.addresses[0]);
+    await expectReplies(a.host, b.addresses[0]);
 
     await a.host.output(["wg", "set", INTERFACE, "listen-port", "0"]);
     const port = () => a.host.output(["wg", "show", INTERFACE, "listen-port"]);
@@ -141,7 +137,7 @@ test(
     expect(await port()).toBe(chosen);
     // The socket is seen a moment before the worker has it; what is sent until then is lost.
     await a.host.run(["ping", "-n", "-c", "1", "-W", "1", b.addresses[0]]);
-    await expectPing(a.host, b.addresses[0]);
+    await expectReplies(a.host, b.addresses[0]);
   },
   LIMIT_MS,
 );
@@ -252,8 +248,8 @@ describe("minitail wireguard as a program", () => {
       writeFileSync(b.host.path(`/run/${INTERFACE}.conf`), `${lines.join("\n")}\n`, { mode: 0o600 });
       const env = { WG_QUICK_USERSPACE_IMPLEMENTATION: "/run/minitail-wireguard" };
       await b.host.output(["wg-quick", "up", `/run/${INTERFACE}.conf`], { env });
-      await expectPing(b.host, a.addresses[0]);
-      await expectPing(a.host, b.addresses[1]);
+      await expectReplies(b.host, a.addresses[0]);
+      await expectReplies(a.host, b.addresses[1]);
       await b.host.output(["wg-quick", "down", `/run/${INTERFACE}.conf`], { env });
       await eventually(
         "the interface to be gone",
