@@ -65,7 +65,8 @@ export class OwnRecord {
       this.#written = content;
       return;
     }
-    const isNews = !isDeepStrictEqual(content, this.#written);
+    // Who came while the registry lacked it knows nothing of this machine.
+    const isNews = this.#book.isOwnMissing || !isDeepStrictEqual(content, this.#written);
     const nowMs = clock.nowMs();
     const number = nextRecordNumber(Math.max(this.#number, this.#book.foreignOwnNumber), nowMs);
     const record: MachineRecord = { ...content, number, timeMs: nowMs, head: chain.head };

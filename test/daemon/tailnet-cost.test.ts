@@ -59,6 +59,20 @@ describe("commands of the registry", () => {
     expect(database.hash(":nodes").has(again.selfId)).toBe(true);
   });
 
+  test("a record that the registry lost meanwhile is written again, and announced to who came without it", async () => {
+    const network = await makeNetwork();
+    const { first, database } = network;
+    await first.tailnet.publishRecord(recordContent(first.context));
+    await first.tailnet.sync();
+    database.clear();
+    first.registry.sent.length = 0;
+    await first.tailnet.sync();
+    await first.tailnet.sync();
+    expect(database.hash(":nodes").has(first.tailnet.selfId)).toBe(true);
+    const announced = first.registry.sent.filter(([name, , text]) => name === "PUBLISH" && text !== undefined);
+    expect(announced.map((command) => command.join(" ")).join("\n")).toContain(first.tailnet.selfId);
+  });
+
   test("a join and its record cost another member two reads", async () => {
     const network = await makeNetwork();
     const { first } = network;
