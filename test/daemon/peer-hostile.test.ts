@@ -149,6 +149,22 @@ describe("a member that calls and", () => {
     expect(await news.service.answer(three.tailnet.self!.ipv6, compare)).toBeDefined();
   });
 
+  test("brings statements that are no news is asked to wait much sooner", async () => {
+    const { one, two } = await threeMembers();
+    const { service } = mesh.add(one);
+    const { chain } = two.tailnet;
+    // It verifies by itself, and not where it stands: to see that, the chain is read up to there.
+    const statement = chain.prefix(3).sign({ kind: "leave" }, Date.now(), two.context.identity.machineKey);
+    const after = { number: 3, hash: chain.hashAt(3)! };
+    const gift = encodeMessage({ kind: "give-statements", after, statements: [statement] });
+    let answered = 0;
+    for (let i = 0; i < 64; i++) {
+      if (await service.answer(two.tailnet.self!.ipv4, gift)) answered++;
+    }
+    expect(answered).toBeGreaterThan(3);
+    expect(answered).toBeLessThan(12);
+  });
+
   test("makes us call nobody but members", async () => {
     const { one, two, three } = await threeMembers();
     for (const member of [one, two, three]) mesh.add(member);

@@ -9,6 +9,8 @@ export interface AnswerEvents {
   onStanding(peer: NodeId, standing: Standing): void;
   /** It brought news, which it knows, so. */
   onNews(peer: NodeId): void;
+  /** It brought statements that were none. */
+  onNoNews(peer: NodeId): void;
 }
 
 /** `undefined` where the request makes no sense: who sent it is hung up on. */
@@ -30,6 +32,7 @@ export function answerRequest(
     }
     case "give-statements":
       if (shelf.takeStatements(request)) events.onNews(peer);
+      else events.onNoNews(peer);
       return standingOf(shelf);
     case "want-records":
       return recordsBeyond(shelf, request.known);

@@ -14,6 +14,8 @@ export const LONGEST_SILENCE_MS = 10_000;
 /** Requests of one peer: so many at once, and so many a second after that. */
 const BURST_REQUESTS = 64;
 const REQUESTS_PER_SECOND = 8;
+/** What a gift of statements that were no news costs beside that: to see it, the chain may have to be read from its start. */
+const REQUESTS_FOR_NO_NEWS = 7;
 const MOST_BUCKETS = 65_536;
 
 /** A token bucket for each peer. Full ones are forgotten when there are many. */
@@ -28,6 +30,12 @@ export class RequestRate {
     if (this.#buckets.size >= MOST_BUCKETS) this.#buckets.clear();
     this.#buckets.set(peer, { tokens: isAllowed ? tokens - 1 : tokens, atMs: nowMs });
     return isAllowed;
+  }
+
+  /** After a gift that was no news. */
+  takeMore(peer: string): void {
+    const bucket = this.#buckets.get(peer);
+    if (bucket) this.#buckets.set(peer, { ...bucket, tokens: bucket.tokens - REQUESTS_FOR_NO_NEWS });
   }
 
   /** After what no honest peer sends: it waits until its bucket fills again. */

@@ -9,17 +9,19 @@ import type { NewsShelf } from "./shelf.ts";
 
 export interface PeerServiceOptions {
   readonly shelf: NewsShelf;
-  readonly events: AnswerEvents;
+  readonly events: Omit<AnswerEvents, "onNoNews">;
   monotonicMs(): number;
 }
 
 export class PeerService {
   readonly #options: PeerServiceOptions;
   readonly #rate = new RequestRate();
+  readonly #events: AnswerEvents;
   #members: ReadonlyMap<string, NodeId> = new Map();
 
   constructor(options: PeerServiceOptions) {
     this.#options = options;
+    this.#events = { ...options.events, onNoNews: (peer) => this.#rate.takeMore(peer) };
   }
 
   /** Only these may ask, each at its own addresses. Who is not among them any more is hung up on at its next request. */
@@ -37,11 +39,11 @@ export class PeerService {
 
   /** See `AnswerRequest`. */
   async answer(caller: IpAddress, bytes: Uint8Array): Promise<Uint8Array | undefined> {
-    const { shelf, events, monotonicMs } = this.#options;
+    const { shelf, monotonicMs } = this.#options;
     const peer = this.memberAt(caller);
     if (peer === undefined || !this.#rate.take(peer, monotonicMs())) return undefined;
     const request = decodeRequest(bytes);
-    const answer = request && answerRequest(shelf, peer, request, events);
+    const answer = request && answerRequest(shelf, peer, request, this.#events);
     if (answer) return encodeMessage(answer);
     this.#rate.drain(peer, monotonicMs());
     return undefined;
