@@ -112,11 +112,6 @@ export function formatTailnetId(tailnetId: TailnetId): string {
   return formatBase32(tailnetId);
 }
 
-export function parseTailnetId(text: string): TailnetId | undefined {
-  const bytes = parseBase32(text);
-  return bytes?.length === TAILNET_ID_LENGTH_BYTES ? bytes : undefined;
-}
-
 /** A DNS label that tells tailnets apart for people: the first 8 characters of the id. */
 export function tailnetLabel(tailnetId: TailnetId): string {
   return formatTailnetId(tailnetId).slice(0, 8);

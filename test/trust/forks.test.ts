@@ -3,7 +3,6 @@ import { formatHex } from "../../src/base/bytes.ts";
 import { Branch } from "../../src/trust/branch.ts";
 import type { Chain } from "../../src/trust/chain.ts";
 import { Forks, MOST_BRANCHES } from "../../src/trust/forks.ts";
-import { chainLocator, commonNumber, compareHead } from "../../src/trust/head.ts";
 import { type MachineIdentity, nodeIdOf, type SigningKeyPair } from "../../src/trust/identity.ts";
 import { joinKeyIdOf, joinKeyPairs } from "../../src/trust/join-key.ts";
 import type { StatementDraft } from "../../src/trust/statement.ts";
@@ -44,37 +43,6 @@ function part({ own, other, member }: Scene): void {
   say(own, { kind: "rename", name: "own" }, member.machineKey);
   say(other, { kind: "rename", name: "other" }, member.machineKey);
 }
-
-describe("heads", () => {
-  test("compare to the same, behind, ahead or a fork", () => {
-    const s = scene();
-    const { own, other } = s;
-    expect(compareHead(own, other.head)).toBe("same");
-    say(own, { kind: "rename", name: "x" }, s.member.machineKey);
-    expect(compareHead(own, other.head)).toBe("behind");
-    expect(compareHead(other, own.head)).toBe("ahead");
-    say(other, { kind: "rename", name: "y" }, s.member.machineKey);
-    expect(compareHead(own, other.head)).toBe("fork");
-  });
-
-  test("a locator finds the place from which statements are missing, in few steps", () => {
-    const { chain, signer } = makeTailnet();
-    for (let i = 0; i < 300; i++) say(chain, joinKeyBody(joinKeyPairs(seededRandom(`${i}`)(16))), signer);
-    const locator = chainLocator(chain);
-    expect(locator.length).toBeLessThan(20);
-    expect(locator[0]).toEqual(chain.head);
-    expect(locator.at(-1)!.number).toBe(0);
-    for (const number of [0, 1, 2, 150, 299, 301]) {
-      const behind = chain.prefix(number);
-      expect(commonNumber(chain, chainLocator(behind))).toBe(number);
-      const common = commonNumber(behind, locator)!;
-      expect(common).toBeLessThanOrEqual(number);
-      expect(chain.head.number - common).toBeLessThanOrEqual(2 * (chain.head.number - number) + 1);
-    }
-    expect(commonNumber(makeTailnet("other").chain, locator)).toBeUndefined();
-    expect(commonNumber(chain, [{ number: 5, hash: new Uint8Array(0) }])).toBeUndefined();
-  });
-});
 
 describe("an offer", () => {
   test("of what we have is known, of what follows our head is for our chain", () => {
