@@ -33,7 +33,7 @@ import { TableWriter } from "./table-writer.ts";
 import { HEADROOM_BYTES, PACKET_BUFFER_LENGTH_BYTES, Transmitter } from "./transmit.ts";
 
 /** With fewer the packets after it are still slower; more change nothing that can be measured. */
-const WARM_UP_TURNS = 12000;
+const WARM_UP_TURNS = 5000;
 
 const SLOT = 0;
 const LOCAL_INDEX = 0;
