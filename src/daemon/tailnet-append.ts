@@ -31,11 +31,23 @@ export function isRegistryGone(error: unknown): boolean {
   return (["registry-unreachable", "wrong-pin", "wrong-token"] as const).some((code) => isMinitailError(error, code));
 }
 
-/** The same, but that the registry counts as gone after `limitMs`; what was begun goes on. */
-export async function withLimit(appending: Promise<void>, clock: Clock, limitMs: number): Promise<void> {
+/**
+ * The same, but that the registry counts as gone after `limitMs`, or twice that where it was heard meanwhile
+ * (`countAnswers`): who goes on without a registry that is only slow may fork the chain. What was begun goes on.
+ */
+export async function withLimit(
+  appending: Promise<void>,
+  clock: Clock,
+  limitMs: number,
+  countAnswers: () => number = () => 0,
+): Promise<void> {
   const { promise, reject } = Promise.withResolvers<never>();
-  const gone = new MinitailError("registry-unreachable", "the registry does not answer");
-  const limit = clock.after(limitMs, () => reject(gone));
+  const giveUp = () => reject(new MinitailError("registry-unreachable", "the registry does not answer"));
+  const answersBefore = countAnswers();
+  let limit = clock.after(limitMs, () => {
+    if (countAnswers() === answersBefore) giveUp();
+    else limit = clock.after(limitMs, giveUp);
+  });
   try {
     await Promise.race([appending, promise]);
   } finally {

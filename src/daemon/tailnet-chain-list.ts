@@ -77,6 +77,7 @@ export class ChainList {
   #strayOffers = 0;
   /** How many entries of the list were read, and the last of them. */
   #position = 0;
+  #answers = 0;
   #lastEntry: string | undefined;
   #batchEntries = MOST_BATCH_ENTRIES;
   readonly #boxes: EpochBoxes;
@@ -160,6 +161,12 @@ export class ChainList {
     if (first !== undefined) commands.push(["RPUSH", this.#keys.chain, first, ...rest]);
     commands.push(["PUBLISH", this.#keys.channel, formatHint({ kind: "chain" })]);
     await registry.transaction(commands);
+    this.#answers += 1;
+  }
+
+  /** How often the registry has answered about the chain. */
+  get answers(): number {
+    return this.#answers;
   }
 
   /** True if the list has not all that our copy has, as far as it was read. */
@@ -300,6 +307,7 @@ export class ChainList {
       try {
         const entries = await registry.lrange(this.#keys.chain, start, start + count - 1);
         this.#batchEntries = Math.min(2 * count, MOST_BATCH_ENTRIES);
+        this.#answers += 1;
         return { entries, isLast: entries.length < count };
       } catch (error) {
         const isTooLong = isMinitailError(error, "registry-refused") || isMinitailError(error, "registry-protocol");

@@ -47,8 +47,8 @@ import {
   saveRecords,
 } from "./tailnet-store.ts";
 
-/** Who is removed is to be cut off within seconds, however slow the registry is. */
-const LONGEST_WAIT_BEFORE_ALONE_MS = 2000;
+/** Who is removed is to be cut off within five seconds, however slow the registry is. */
+const WAIT_BEFORE_ALONE_MS = 2000;
 
 /** A registry that goes on losing what it is given is not filled again more often. */
 const REFILL_INTERVAL_MS = 60_000;
@@ -355,7 +355,9 @@ export class Tailnet {
     }
     const appending = this.#exclusively(() => this.#appendNow(proposing));
     try {
-      await (whenGone === "alone" ? withLimit(appending, this.context.clock, LONGEST_WAIT_BEFORE_ALONE_MS) : appending);
+      const { clock } = this.context;
+      const countAnswers = () => this.#list.answers;
+      await (whenGone === "alone" ? withLimit(appending, clock, WAIT_BEFORE_ALONE_MS, countAnswers) : appending);
     } catch (error) {
       if (whenGone === "fail" || !isRegistryGone(error)) throw error;
       if (whenGone === "alone") this.#appendAlone(proposing);
