@@ -385,13 +385,13 @@ describe("up --registry on a member", () => {
         code: "wrong-pin",
       });
       await other!.down();
-      await other!.up({ registryUrl: `https://localhost:${port}` });
+      await other!.up({ registryUrl: `https://[::ffff:7f00:1]:${port}` });
       await other!.says("by another way");
-      expect(other!.membership.registry.url).toBe(`https://localhost:${port}`);
+      expect(other!.membership.registry.url).toBe(`https://[::ffff:7f00:1]:${port}`);
       // The same flag at the next start, as it may stand in the environment, is not checked again.
       await other!.down();
       await first!.down();
-      await other!.up({ registryUrl: `https://localhost:${port}` });
+      await other!.up({ registryUrl: `https://[::ffff:7f00:1]:${port}` });
     },
     LIMIT_MS,
   );
