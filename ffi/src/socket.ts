@@ -67,6 +67,22 @@ export function bindSocket(fd: number, endpoint: SocketEndpoint): void {
   check(libc.bind(fd, sockaddr, sockaddr.length), `bind to ${formatEndpoint(endpoint)}`);
 }
 
+/**
+ * A UDP socket that is bound to `endpoint`; none is left behind where it can't be.
+ *
+ * @throws SystemError what `createUdpSocket` and `bindSocket` throw
+ */
+export function openBoundUdpSocket(options: UdpSocketOptions, endpoint: SocketEndpoint): number {
+  const fd = createUdpSocket(options);
+  try {
+    bindSocket(fd, endpoint);
+    return fd;
+  } catch (error) {
+    closeFd(fd);
+    throw error;
+  }
+}
+
 /** Sends to `endpoint` from now on, and receives from nowhere else; ICMP errors become errors of the next call. */
 export function connectSocket(fd: number, endpoint: SocketEndpoint): void {
   const sockaddr = encodeSockaddr(endpoint);

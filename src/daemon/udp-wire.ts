@@ -1,7 +1,6 @@
 /** The UDP socket of a tunnel: one for both families where the machine has IPv6. */
 
 import {
-  bindSocket,
   closeFd,
   connectSocket,
   createUdpSocket,
@@ -11,6 +10,7 @@ import {
   IPPROTO_IP,
   IPPROTO_IPV6,
   IPV6_MTU,
+  openBoundUdpSocket,
   SO_MARK,
   SO_RCVBUFFORCE,
   SO_SNDBUFFORCE,
@@ -92,12 +92,10 @@ function bindBothFamilies(port: number): number {
 }
 
 function bindAny(family: 4 | 6, port: number): number {
-  const fd = createUdpSocket(family === 6 ? { family, v6Only: false } : { family });
+  const options = family === 6 ? ({ family, v6Only: false } as const) : { family };
   try {
-    bindSocket(fd, { address: new Uint8Array(family === 6 ? 16 : 4), port });
-    return fd;
+    return openBoundUdpSocket(options, { address: new Uint8Array(family === 6 ? 16 : 4), port });
   } catch (error) {
-    closeFd(fd);
     if (error instanceof SystemError && error.code === "EADDRINUSE") {
       throw new MinitailError("port-taken", `UDP port ${port} is taken by another program`, {
         hint: "choose another with --port",

@@ -6,9 +6,7 @@
 import { release } from "node:os";
 import {
   allocateStable,
-  bindSocket,
   closeFd,
-  createUdpSocket,
   encodeSockaddr,
   errnoName,
   getSocketName,
@@ -16,6 +14,7 @@ import {
   isSystemError,
   MessageReceiver,
   MessageSender,
+  openBoundUdpSocket,
   PollSet,
   type SocketEndpoint,
   setSocketOption,
@@ -83,9 +82,8 @@ function carry({ isCut, isJoined }: Carriage): string | undefined {
 }
 
 function openSocket(fds: number[]): number {
-  const fd = createUdpSocket({ family: 4 });
+  const fd = openBoundUdpSocket({ family: 4 }, { address: LOOPBACK, port: 0 });
   fds.push(fd);
-  bindSocket(fd, { address: LOOPBACK, port: 0 });
   return fd;
 }
 

@@ -7,14 +7,13 @@
 
 import {
   allocateStable,
-  bindSocket,
   boottimeMs,
   closeFd,
   createEventFd,
   createSocketPair,
-  createUdpSocket,
   encodeSockaddr,
   getSocketName,
+  openBoundUdpSocket,
   readFd,
   type SocketEndpoint,
   SystemError,
@@ -106,21 +105,10 @@ function* turns(): Generator<number, void> {
 /** A UDP socket as a tunnel's own, which takes IPv4 in the form of IPv6, but for this machine alone. */
 function openLoopback(): number {
   try {
-    return openBound(6, MAPPED_LOOPBACK);
+    return openBoundUdpSocket({ family: 6, v6Only: false }, { address: MAPPED_LOOPBACK, port: 0 });
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
-    return openBound(4, LOOPBACK);
-  }
-}
-
-function openBound(family: 4 | 6, address: Uint8Array): number {
-  const fd = createUdpSocket(family === 6 ? { family, v6Only: false } : { family });
-  try {
-    bindSocket(fd, { address, port: 0 });
-    return fd;
-  } catch (error) {
-    closeFd(fd);
-    throw error;
+    return openBoundUdpSocket({ family: 4 }, { address: LOOPBACK, port: 0 });
   }
 }
 
