@@ -3,20 +3,21 @@
  * it reads it does not open: that costs the node, not the registry.
  */
 
-import { utf8 } from "../../src/base/bytes.ts";
+import { formatBase64Url, parseBase64Url, utf8 } from "../../src/base/bytes.ts";
 import { systemClock } from "../../src/base/clock.ts";
 import { silentLog } from "../../src/base/log.ts";
 import { sha256 } from "../../src/crypto/kdf.ts";
 import { systemRandom } from "../../src/crypto/random.ts";
-import { readingSpreadMs, type SyncScope, TailnetFeed } from "../../src/daemon/tailnet-feed.ts";
+import type { SyncScope } from "../../src/daemon/sync-scope.ts";
+import { readingSpreadMs, TailnetFeed } from "../../src/daemon/tailnet-feed.ts";
 import { formatHint, LOG_LENGTH, LOG_NODE_FIELD, LOG_NUMBER_FIELD } from "../../src/daemon/tailnet-keys.ts";
 import { withRetry } from "../../src/registry/backoff.ts";
 import type { Registry } from "../../src/registry/registry.ts";
 import { formatNodeId, NODE_ID_LENGTH_BYTES, type NodeId } from "../../src/trust/identity.ts";
 import type { Knowledge } from "./messages.ts";
 
-/** A sealed record with a few endpoints: padded to 256 bytes, nonce, tag and epoch, in base64url. */
-const RECORD_LENGTH = 760;
+/** A sealed record with a few endpoints: padded to twice 256 bytes, nonce, tag and epoch. */
+const RECORD_LENGTH_BYTES = 570;
 /** A sealed join, in base64url. */
 export const STATEMENT = "x".repeat(760);
 /** What every record has before the benchmark begins. */
@@ -74,7 +75,7 @@ export class SimulatedNode {
   async publish(): Promise<void> {
     this.#sequence++;
     await withRetry(() => publishRecord(this.#registry, this.#channel, this.#id, this.#sequence));
-    this.#keep(this.#id, String(this.#sequence));
+    this.#keep(this.#id, recordOf(this.#sequence));
   }
 
   stop(): void {
@@ -82,8 +83,9 @@ export class SimulatedNode {
     this.#registry.close();
   }
 
-  async #sync({ chain, records }: SyncScope): Promise<void> {
+  async #sync({ chain, records, brought }: SyncScope): Promise<void> {
     if (chain) await this.#readChain();
+    for (const [id, record] of brought) this.#keep(id, record);
     if (records === "changed") await this.#readChanged();
     else await this.#readOf([...records]);
   }
@@ -115,15 +117,17 @@ export class SimulatedNode {
     if (others.length === 0) return;
     if (others.length > MOST_NAMED_READS) return this.#readAll();
     const found = await this.#registry.hmget(`${this.#channel}:nodes`, ...(others as [string, ...string[]]));
-    for (const [id, record] of found) this.#keep(id, record);
+    for (const [id, text] of found) this.#keep(id, parseBase64Url(text)!);
   }
 
   async #readAll(): Promise<void> {
-    for (const [id, record] of await this.#registry.hgetall(`${this.#channel}:nodes`)) this.#keep(id, record);
+    for (const [id, text] of await this.#registry.hgetall(`${this.#channel}:nodes`)) {
+      this.#keep(id, parseBase64Url(text)!);
+    }
   }
 
-  #keep(id: string, record: string): void {
-    const sequence = Number.parseInt(record, 10);
+  #keep(id: string, record: Uint8Array): void {
+    const sequence = new DataView(record.buffer, record.byteOffset).getUint32(0);
     const before = this.#sequences.get(id) ?? 0;
     if (sequence <= before) return;
     this.#sequences.set(id, sequence);
@@ -136,13 +140,21 @@ export function simulatedId(number: number): NodeId {
   return formatNodeId(sha256(utf8(`node ${number}`)).slice(0, NODE_ID_LENGTH_BYTES));
 }
 
+/** As long as a sealed record, of which the first four bytes say which one it is. */
+function recordOf(sequence: number): Uint8Array {
+  const record = new Uint8Array(RECORD_LENGTH_BYTES);
+  new DataView(record.buffer).setUint32(0, sequence);
+  return record;
+}
+
 /** Writes a record as the daemon does: the record, the log, and the hint in one transaction. */
 export async function publishRecord(registry: Registry, channel: string, id: NodeId, sequence: number): Promise<void> {
+  const sealed = recordOf(sequence);
   const entry = [LOG_NODE_FIELD, id, LOG_NUMBER_FIELD, String(sequence)];
   await registry.transaction([
-    ["HSET", `${channel}:nodes`, id, `${sequence} `.padEnd(RECORD_LENGTH, "x")],
+    ["HSET", `${channel}:nodes`, id, formatBase64Url(sealed)],
     ["XADD", `${channel}:log`, "MAXLEN", "~", String(LOG_LENGTH), "*", ...entry],
-    ["PUBLISH", channel, formatHint({ kind: "record", nodeId: id })],
+    ["PUBLISH", channel, formatHint({ kind: "record", nodeId: id, sealed })],
   ]);
 }
 

@@ -12,17 +12,8 @@ import { errorMessage, isMinitailError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { RandomSource } from "../crypto/random.ts";
 import type { Registry, Subscription } from "../registry/registry.ts";
-import type { NodeId } from "../trust/identity.ts";
+import { mergeScopes, type SyncScope, scopeOfMessage, WHOLE_SCOPE } from "./sync-scope.ts";
 import { randomFraction } from "./tailnet-context.ts";
-import { parseHint } from "./tailnet-keys.ts";
-
-/** What to read. `changed` records are those that the log names. */
-export interface SyncScope {
-  readonly chain: boolean;
-  readonly records: "changed" | ReadonlySet<NodeId>;
-}
-
-export const WHOLE_SCOPE: SyncScope = { chain: true, records: "changed" };
 
 /**
  * Commands cost money: with two a poll, an idle node stays below 100 a day. Some registries end a subscription each
@@ -180,18 +171,4 @@ export class TailnetFeed {
       this.#schedulePoll(this.#connected ? POLL_MS : UNSUBSCRIBED_POLL_MS);
     });
   }
-}
-
-/** What a message of the channel makes us read. A message of a later version may mean anything. */
-export function scopeOfMessage(text: string): SyncScope {
-  const hint = parseHint(text);
-  if (!hint) return WHOLE_SCOPE;
-  if (hint.kind === "chain") return { chain: true, records: new Set() };
-  return { chain: false, records: new Set([hint.nodeId]) };
-}
-
-export function mergeScopes(a: SyncScope | undefined, b: SyncScope): SyncScope {
-  if (!a) return b;
-  const records = a.records === "changed" || b.records === "changed" ? "changed" : a.records.union(b.records);
-  return { chain: a.chain || b.chain, records };
 }

@@ -39,6 +39,9 @@ export interface RecordBookOptions {
   findFormer(id: NodeId): Pick<Member, "machineKey"> | undefined;
 }
 
+/** `newer`: it is kept. `known`: it is no newer than what is kept. `refused`: no member wrote it, or its key is not known. */
+export type RecordOffer = "newer" | "known" | "refused";
+
 interface KeptRecord {
   readonly record: MachineRecord;
   readonly sealed: Uint8Array;
@@ -64,7 +67,7 @@ export class RecordBook {
     for (const { nodeId, sealed } of stored) {
       const former = options.findFormer(nodeId);
       if (former) this.#keepIfNewer(nodeId, former, sealed);
-      else this.#offer(nodeId, sealed);
+      else this.offer(nodeId, sealed);
     }
     this.#ownIsLoaded = true;
   }
@@ -142,7 +145,8 @@ export class RecordBook {
         number,
       ],
     ];
-    if (isNews) commands.push(["PUBLISH", this.#keys.channel, formatHint({ kind: "record", nodeId: selfId })]);
+    const hint = formatHint({ kind: "record", nodeId: selfId, sealed: own.sealed });
+    if (isNews) commands.push(["PUBLISH", this.#keys.channel, hint]);
     await registry.transaction(commands);
     this.#ownInRegistry = own.sealed;
   }
@@ -192,31 +196,28 @@ export class RecordBook {
     return new Set(members);
   }
 
-  /** Takes a record that came another way than by the registry; true if it is newer than before. */
-  offer(id: NodeId, sealed: Uint8Array): boolean {
-    return this.#offer(id, sealed);
+  /** Takes a record that came another way than by reading it. */
+  offer(id: NodeId, sealed: Uint8Array): RecordOffer {
+    return this.#isMember(id) ? this.#keepIfNewer(id, this.#options.findMember(id)!, sealed) : "refused";
   }
 
   #offerText(id: NodeId, text: string): boolean {
     const sealed = parseBase64Url(text);
-    return sealed !== undefined && this.#offer(id, sealed);
+    return sealed !== undefined && this.offer(id, sealed) === "newer";
   }
 
   /** Keeps the record if the member wrote it and it is newer. */
-  #offer(id: NodeId, sealed: Uint8Array): boolean {
-    return this.#isMember(id) && this.#keepIfNewer(id, this.#options.findMember(id)!, sealed);
-  }
-
-  #keepIfNewer(id: NodeId, { machineKey }: Pick<Member, "machineKey">, sealed: Uint8Array): boolean {
+  #keepIfNewer(id: NodeId, { machineKey }: Pick<Member, "machineKey">, sealed: Uint8Array): RecordOffer {
     const { tailnetId, epochs, selfId } = this.#options;
     const record = openRecord(sealed, tailnetId, machineKey, epochs.keys);
-    if (!record || !isNewerRecord(record, this.highestNumber(id))) return false;
+    if (!record) return "refused";
+    if (!isNewerRecord(record, this.highestNumber(id))) return "known";
     if (id === selfId && this.#ownIsLoaded) {
       this.#foreignOwnNumber = Math.max(this.#foreignOwnNumber, record.number);
-      return false;
+      return "known";
     }
     this.#kept.set(id, { record, sealed });
-    return true;
+    return "newer";
   }
 
   /** Whether the chain knows it; who is not known yet is remembered. */

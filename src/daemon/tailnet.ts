@@ -21,6 +21,7 @@ import type { Removals } from "../trust/removals.ts";
 import type { SignerScope } from "../trust/statement-body.ts";
 import type { HealthItem } from "./api.ts";
 import { hasScope, memberSigners } from "./signers.ts";
+import { type SyncScope, WHOLE_SCOPE, WRITE_SCOPE } from "./sync-scope.ts";
 import { appendToChain, isRegistryGone, type Propose, steadily, type WhenGone, withLimit } from "./tailnet-append.ts";
 import { placeOf } from "./tailnet-boxes.ts";
 import { KnownBranches } from "./tailnet-branches.ts";
@@ -28,7 +29,7 @@ import { ChainList } from "./tailnet-chain-list.ts";
 import { judgedTimeMs, newestSignedTimeMs } from "./tailnet-clock.ts";
 import { randomFraction, type TailnetContext } from "./tailnet-context.ts";
 import { Epochs } from "./tailnet-epochs.ts";
-import { readingSpreadMs, type SyncScope, TailnetFeed, WHOLE_SCOPE } from "./tailnet-feed.ts";
+import { readingSpreadMs, TailnetFeed } from "./tailnet-feed.ts";
 import { tailnetHealth } from "./tailnet-health.ts";
 import { Heartbeat } from "./tailnet-heartbeat.ts";
 import { HeldWrites } from "./tailnet-held.ts";
@@ -138,7 +139,7 @@ export class Tailnet {
       isEphemeral: () => this.self?.terms.ephemeral === true,
       beat: () => {
         this.#own.writeAgain();
-        this.#feed.request({ chain: false, records: new Set() });
+        this.#feed.request(WRITE_SCOPE);
       },
     });
   }
@@ -319,7 +320,7 @@ export class Tailnet {
     this.#list.offerRun(news.statements);
     if (news.box) this.#takeBox(news.box);
     const grew = this.#storeGrowth() || this.epoch !== epochBefore;
-    const changed = news.records.filter(({ nodeId, sealed }) => this.#book.offer(nodeId, sealed));
+    const changed = news.records.filter(({ nodeId, sealed }) => this.#book.offer(nodeId, sealed) === "newer");
     if (changed.length > 0) this.#storeRecords();
     if (grew || changed.length > 0) this.#tell();
     return grew || changed.length > 0;
@@ -332,11 +333,11 @@ export class Tailnet {
   async publishRecord(content: RecordContent): Promise<boolean> {
     this.#own.want(content);
     try {
-      await this.sync({ chain: false, records: new Set() });
+      await this.sync(WRITE_SCOPE);
       return true;
     } catch (error) {
       this.context.log.warn(`publishing this machine's record: ${errorMessage(error)}`);
-      this.#feed.request({ chain: false, records: new Set() });
+      this.#feed.request(WRITE_SCOPE);
       return false;
     }
   }
@@ -414,7 +415,7 @@ export class Tailnet {
   async #syncNow(scope: SyncScope): Promise<void> {
     if (scope.chain) await this.#list.read();
     const grew = this.#storeGrowth();
-    const changed = await this.#readRecords(scope);
+    const changed = await this.#takeRecords(scope);
     for (const id of await this.#book.readOf(this.#book.takeEarlyMembers())) changed.add(id);
     if (changed.size > 0) this.#storeRecords();
     if (scope.chain) this.#lastSyncAtMs = this.context.clock.nowMs();
@@ -434,10 +435,19 @@ export class Tailnet {
     return result;
   }
 
-  #readRecords({ records }: SyncScope): Promise<Set<NodeId>> {
-    if (records === "changed") return this.#book.readChanged();
-    const others = [...records].filter((id) => id !== this.selfId);
-    return this.#book.readOf(new Set(others));
+  /** What was brought is taken first, so that it is not read as well; the ids whose record is newer than before. */
+  async #takeRecords({ records, brought }: SyncScope): Promise<Set<NodeId>> {
+    const changed = new Set<NodeId>();
+    const unread = new Set<NodeId>();
+    for (const [id, sealed] of brought) {
+      const offer = this.#book.offer(id, sealed);
+      if (offer === "newer") changed.add(id);
+      if (offer === "refused") unread.add(id);
+    }
+    if (records === "changed") return changed.union(await this.#book.readChanged());
+    for (const id of records) unread.add(id);
+    unread.delete(this.selfId);
+    return changed.union(await this.#book.readOf(unread));
   }
 
   async #refill(): Promise<void> {
@@ -503,7 +513,7 @@ export class Tailnet {
     this.#resealing?.cancel();
     this.#resealing = clock.after(randomFraction(random) * spreadMs, () => {
       this.#own.reseal();
-      this.#feed.request({ chain: false, records: new Set() });
+      this.#feed.request(WRITE_SCOPE);
     });
   }
 

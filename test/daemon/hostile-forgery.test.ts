@@ -4,6 +4,7 @@
  */
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { formatEndpoint } from "../../src/base/ip.ts";
 import { systemRandom } from "../../src/crypto/random.ts";
 import { removeNode } from "../../src/daemon/decide/remove-node.ts";
 import { openTailnet } from "../../src/daemon/tailnet-start.ts";
@@ -139,6 +140,36 @@ describe("a registry that forges", () => {
     }
     registry.records.set(removed.tailnet.selfId, accomplice.record(record, keysOf(removed).machineKey));
     registry.announce(...registry.records.keys());
+    await lookAndExpectUnmoved();
+  });
+
+  test("messages that bring records: forged ones, former ones, and those of other machines", async () => {
+    const { registry, members, one, two, three, four, backup } = scene;
+    const accomplice = new Accomplice(three);
+    const content = recordContent(three.context, "203.0.113.66:1");
+    const record = { ...content, timeMs: Date.now(), head: three.tailnet.chain.head, number: Date.now() + 1e6 };
+    const forged = accomplice.record(record, underTheNameOf(keysOf(two).machineKey, keysOf(three).machineKey));
+    const intruder = accomplice.record(record, keysOf(scene.removed).machineKey);
+    for (const { tailnet } of members) tailnet.start();
+    await until("all listen", () => members.every(({ tailnet }) => tailnet.connected));
+    registry.bring(two.tailnet.selfId, forged);
+    registry.bring(four.tailnet.selfId, registry.records.get(three.tailnet.selfId)!);
+    registry.bring(three.tailnet.selfId, backup.hash(":nodes").get(three.tailnet.selfId)!);
+    registry.bring(scene.removed.tailnet.selfId, intruder);
+    registry.bring(formatNodeId(systemRandom(10)), intruder);
+    // What a true one brings behind them is taken: the others were looked at by then.
+    await one.tailnet.publishRecord(recordContent(one.context, "192.0.2.77:7"));
+    const { number } = one.tailnet.records.get(one.tailnet.selfId)!;
+    const numberAt = ({ tailnet }: Member) => tailnet.records.get(one.tailnet.selfId)!.number;
+    await until("all have it", () => members.every((member) => numberAt(member) === number));
+    for (const { tailnet } of members) tailnet.stop();
+    truth = truthOf(one.tailnet);
+    expect(truth.said.flatMap(({ endpoints }) => endpoints.map(formatEndpoint)).sort()).toEqual([
+      "192.0.2.2:2",
+      "192.0.2.3:2",
+      "192.0.2.4:2",
+      "192.0.2.77:7",
+    ]);
     await lookAndExpectUnmoved();
   });
 

@@ -1,6 +1,6 @@
 /** A registry whose operator does to its members what it can: the data is its own, and so is every answer. */
 
-import { formatBase64Url } from "../../src/base/bytes.ts";
+import { formatBase64Url, parseBase64Url } from "../../src/base/bytes.ts";
 import { systemRandom } from "../../src/crypto/random.ts";
 import { formatHint, LOG_NODE_FIELD, LOG_NUMBER_FIELD, tailnetKeys } from "../../src/daemon/tailnet-keys.ts";
 import type { Command } from "../../src/registry/registry.ts";
@@ -58,6 +58,12 @@ export class HostileRegistry {
       this.database.run(["PUBLISH", channel, formatHint({ kind: "record", nodeId })]);
     }
     this.database.run(["PUBLISH", channel, formatHint({ kind: "chain" })]);
+  }
+
+  /** Tells who listens that this is the record of that machine, whatever is stored. */
+  bring(nodeId: string, record: string): void {
+    const { channel } = this.#keys;
+    this.database.run(["PUBLISH", channel, formatHint({ kind: "record", nodeId, sealed: parseBase64Url(record)! })]);
   }
 
   /** Takes these places out of the list. */

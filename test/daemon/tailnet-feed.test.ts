@@ -1,14 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { MinitailError } from "../../src/base/errors.ts";
 import { silentLog } from "../../src/base/log.ts";
-import {
-  mergeScopes,
-  type SyncScope,
-  scopeOfMessage,
-  TailnetFeed,
-  WHOLE_SCOPE,
-} from "../../src/daemon/tailnet-feed.ts";
-import { formatHint, parseHint } from "../../src/daemon/tailnet-keys.ts";
+import { type SyncScope, WHOLE_SCOPE, WRITE_SCOPE } from "../../src/daemon/sync-scope.ts";
+import { TailnetFeed } from "../../src/daemon/tailnet-feed.ts";
+import { formatHint } from "../../src/daemon/tailnet-keys.ts";
 import type { SubscriptionHandlers } from "../../src/registry/registry.ts";
 import { nodeIdOf } from "../../src/trust/identity.ts";
 import { MemoryDatabase, MemoryRegistry } from "./memory-registry.ts";
@@ -61,7 +56,7 @@ describe("feed", () => {
     expect(scene.feed.connected).toBe(true);
     scene.handlers!.onMessage("chain");
     await settle();
-    expect(scene.scopes[2]).toEqual({ chain: true, records: new Set() });
+    expect(scene.scopes[2]).toEqual({ ...WRITE_SCOPE, chain: true });
     scene.feed.stop();
   });
 
@@ -78,7 +73,7 @@ describe("feed", () => {
     resolve();
     await settle();
     expect(scene.scopes).toHaveLength(2);
-    expect(scene.scopes[1]).toEqual({ chain: true, records: new Set([idOf(1), idOf(2)]) });
+    expect(scene.scopes[1]).toEqual({ ...WRITE_SCOPE, chain: true, records: new Set([idOf(1), idOf(2)]) });
     scene.feed.stop();
   });
 
@@ -136,7 +131,9 @@ describe("feed", () => {
     scene.handlers!.onMessage("chain");
     expect(scene.scopes).toHaveLength(1);
     await scene.clock.advance(2000);
-    expect(scene.scopes.slice(1)).toEqual([{ chain: true, records: new Set([idOf(1), idOf(2), idOf(3)]) }]);
+    expect(scene.scopes.slice(1)).toEqual([
+      { ...WRITE_SCOPE, chain: true, records: new Set([idOf(1), idOf(2), idOf(3)]) },
+    ]);
     scene.feed.stop();
   });
 
@@ -149,7 +146,7 @@ describe("feed", () => {
     expect(tries).toBeGreaterThan(4);
     expect(tries).toBeLessThan(12);
     expect(scene.feed.failure).toBeInstanceOf(MinitailError);
-    scene.feed.request({ chain: false, records: new Set([idOf(3)]) });
+    scene.feed.request({ ...WRITE_SCOPE, records: new Set([idOf(3)]) });
     await settle();
     expect(scene.scopes).toHaveLength(tries);
     scene.fails = false;
@@ -163,7 +160,7 @@ describe("feed", () => {
 
   test("asked before its start it waits, and after its end it does nothing", async () => {
     const scene = new Scene();
-    scene.feed.request({ chain: false, records: new Set() });
+    scene.feed.request(WRITE_SCOPE);
     await settle();
     expect(scene.scopes).toHaveLength(0);
     scene.feed.start();
@@ -173,26 +170,5 @@ describe("feed", () => {
     scene.feed.request(WHOLE_SCOPE);
     await scene.clock.advance(DAY_MS);
     expect(scene.scopes).toHaveLength(1);
-  });
-});
-
-describe("hints", () => {
-  test.each([["chain"], [`record ${idOf(1)}`]])("%p comes back", (text) => {
-    expect(formatHint(parseHint(text)!)).toBe(text);
-  });
-
-  test.each([[""], ["chains"], ["record"], ["record x"], [`record ${idOf(1)} 5`], ["x".repeat(5000)]])(
-    "%p may mean anything",
-    (text) => {
-      expect(parseHint(text)).toBeUndefined();
-      expect(scopeOfMessage(text)).toEqual(WHOLE_SCOPE);
-    },
-  );
-
-  test("scopes add up", () => {
-    const records = { chain: false, records: new Set([idOf(1)]) };
-    expect(mergeScopes(undefined, records)).toBe(records);
-    expect(mergeScopes(records, WHOLE_SCOPE)).toEqual(WHOLE_SCOPE);
-    expect(mergeScopes(WHOLE_SCOPE, records)).toEqual(WHOLE_SCOPE);
   });
 });
