@@ -22,7 +22,7 @@ export async function enterApproved(context: TailnetContext, answer: ApprovalAns
   const membership: Membership = { tailnetId, epochs: [secret], secretSigner: undefined };
   const { list, epochs } = readerOf(context, membership, [identity.sealKey]);
   await list.read();
-  const { chain } = list;
+  const { chain } = list.known;
   if (!chain) throw unknownTailnet();
   if (!chain.contains(head)) throw staleChain();
   requireMember(chain, context);

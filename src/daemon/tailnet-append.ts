@@ -80,12 +80,12 @@ export async function appendToChain(
     if (lost > 0) await delay(clock, randomFraction(random) * Math.min(WAIT_STEP_MS * lost, LONGEST_WAIT_MS));
     await list.read();
     // What is appended where the registry was would be read by nobody.
-    while (context.followMove?.(list.chain?.state.registries ?? [])) {
+    while (context.followMove?.(list.known.chain?.state.registries ?? [])) {
       list.beginAnew();
       await list.read();
     }
     refuseLaterVersion(list);
-    const proposal = propose(list.chain);
+    const proposal = propose(list.known.chain);
     if (!proposal) return;
     if (clock.monotonicMs() > deadlineMs) {
       throw new MinitailError("timeout", "the registry takes statements but does not give them back", {
@@ -101,13 +101,13 @@ export async function appendToChain(
       continue;
     }
     await list.read();
-    if (!propose(list.chain)) return;
+    if (!propose(list.known.chain)) return;
   }
 }
 
-function refuseLaterVersion(list: ChainList): void {
-  if (list.stoppedAt === undefined) return;
-  throw new MinitailError("invalid", `statement ${list.stoppedAt} of this tailnet needs a newer minitail`, {
+function refuseLaterVersion({ known: { stoppedAt } }: ChainList): void {
+  if (stoppedAt === undefined) return;
+  throw new MinitailError("invalid", `statement ${stoppedAt} of this tailnet needs a newer minitail`, {
     hint: "update minitail on this machine",
   });
 }

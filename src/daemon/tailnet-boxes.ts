@@ -23,6 +23,12 @@ export interface EpochBoxesOptions {
   readonly random: RandomSource;
 }
 
+/** The network key of an epoch as `sealEpochBox` seals it. */
+export interface EpochBox {
+  readonly epoch: number;
+  readonly box: Uint8Array;
+}
+
 export class EpochBoxes {
   readonly #options: EpochBoxesOptions;
   readonly #keys: TailnetKeys;
@@ -34,7 +40,7 @@ export class EpochBoxes {
 
   /** Takes the key of the chain's newest epoch out of our box there; true if there was one, and the key is true. */
   async open(chain: Chain): Promise<boolean> {
-    const { registry, tailnetId, epochs, sealKeys } = this.#options;
+    const { registry, tailnetId, sealKeys } = this.#options;
     const { state } = chain;
     const epoch = currentEpoch(state);
     const place = { epoch, networkKeyHash: currentNetworkKeyHash(state) };
@@ -42,10 +48,20 @@ export class EpochBoxes {
       const tag = epochRecipientTag(tailnetId, place, sealKey.publicKey);
       const text = await registry.hget(this.#keys.epoch(epoch), tag);
       const box = text === undefined ? undefined : parseBase64Url(text);
-      const secret = box && openEpochBox(box, tailnetId, epoch, sealKey);
-      if (secret && epochs.add(secret, state)) return true;
+      if (box && this.#takeWith(sealKey, { epoch, box }, chain)) return true;
     }
     return false;
+  }
+
+  /** Takes the key out of a box for us, whichever epoch it is of; true if it is new, and the chain has its hash. */
+  take(box: EpochBox, chain: Chain): boolean {
+    return this.#options.sealKeys.some((sealKey) => this.#takeWith(sealKey, box, chain));
+  }
+
+  #takeWith(sealKey: KeyPair, { epoch, box }: EpochBox, { state }: Chain): boolean {
+    const { tailnetId, epochs } = this.#options;
+    const secret = openEpochBox(box, tailnetId, epoch, sealKey);
+    return secret !== undefined && epochs.add(secret, state);
   }
 
   /** What puts a box with this secret into the registry for each of these seal keys. */

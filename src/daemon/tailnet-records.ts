@@ -8,9 +8,11 @@
 import { equalBytes, formatBase64Url, parseBase64Url } from "../base/bytes.ts";
 import type { Command, Registry, Reply } from "../registry/registry.ts";
 import type { Member } from "../trust/chain-state.ts";
-import { type NodeId, parseNodeId, type TailnetId } from "../trust/identity.ts";
+import { type NodeId, nodeIdOf, parseNodeId } from "../trust/identity.ts";
 import { isNewerRecord, type MachineRecord, openRecord } from "../trust/record.ts";
 import { epochOfSeal } from "../trust/seal.ts";
+import type { SyncScope } from "./sync-scope.ts";
+import type { TailnetContext } from "./tailnet-context.ts";
 import type { Epochs } from "./tailnet-epochs.ts";
 import {
   formatHint,
@@ -20,6 +22,7 @@ import {
   type TailnetKeys,
   tailnetKeys,
 } from "./tailnet-keys.ts";
+import type { KnownChain } from "./tailnet-known-chain.ts";
 import type { StoredRecord } from "./tailnet-store.ts";
 
 /** Up to as many records are asked for by name, in one command; of more, all are. */
@@ -27,17 +30,6 @@ const MOST_NAMED_READS = 256;
 /** The log holds some more than `LOG_LENGTH` entries: a registry trims when it suits. */
 const LOG_READ_COUNT = 2 * LOG_LENGTH;
 const MOST_EARLY_RECORDS = 1024;
-
-export interface RecordBookOptions {
-  readonly registry: Registry;
-  readonly tailnetId: TailnetId;
-  readonly epochs: Pick<Epochs, "keys">;
-  readonly selfId: NodeId;
-  /** The member of this id, by the chain as it stands. */
-  findMember(id: NodeId): Member | undefined;
-  /** A machine that belonged: its last record is kept, and no other is taken. */
-  findFormer(id: NodeId): Pick<Member, "machineKey"> | undefined;
-}
 
 /** `newer`: it is kept. `known`: it is no newer than what is kept. `refused`: no member wrote it, or its key is not known. */
 export type RecordOffer = "newer" | "known" | "refused";
@@ -48,11 +40,17 @@ interface KeptRecord {
 }
 
 export class RecordBook {
-  readonly #options: RecordBookOptions;
+  readonly #registry: Registry;
+  readonly #known: KnownChain;
+  readonly #epochs: Pick<Epochs, "keys">;
+  readonly #selfId: NodeId;
   readonly #keys: TailnetKeys;
   readonly #kept = new Map<NodeId, KeptRecord>();
+  #revision = 0;
   /** Ids whose record was announced before their join was read. */
   readonly #early = new Set<NodeId>();
+  /** Members whose record was seen before the network key of its epoch, with that epoch. */
+  readonly #locked = new Map<NodeId, number>();
   #lastLogId: string | undefined;
   /** The number of a record that has our signature and that we did not write. */
   #foreignOwnNumber = 0;
@@ -60,12 +58,21 @@ export class RecordBook {
   /** What the registry was last seen to hold as our own record. */
   #ownInRegistry: Uint8Array | undefined;
 
-  constructor(options: RecordBookOptions, stored: readonly StoredRecord[]) {
-    this.#options = options;
-    this.#keys = tailnetKeys(options.tailnetId);
+  /** `known` has the chain. The last record of a machine that belonged is kept, and no other of it taken. */
+  constructor(
+    { registry, identity }: Pick<TailnetContext, "registry" | "identity">,
+    known: KnownChain,
+    epochs: Pick<Epochs, "keys">,
+    stored: readonly StoredRecord[],
+  ) {
+    this.#registry = registry;
+    this.#known = known;
+    this.#epochs = epochs;
+    this.#selfId = nodeIdOf(identity.machineKey.publicKey);
+    this.#keys = tailnetKeys(known.tailnetId);
     this.#ownIsLoaded = false;
     for (const { nodeId, sealed } of stored) {
-      const former = options.findFormer(nodeId);
+      const former = known.chain!.state.formerMembers.get(nodeId);
       if (former) this.#keepIfNewer(nodeId, former, sealed);
       else this.offer(nodeId, sealed);
     }
@@ -77,7 +84,13 @@ export class RecordBook {
     return new Map([...this.#kept].map(([id, { record }]) => [id, record]));
   }
 
-  get stored(): readonly StoredRecord[] {
+  /** Another one with each record that is kept. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** The same as they were sealed by their authors. */
+  get sealed(): readonly StoredRecord[] {
     return [...this.#kept].map(([nodeId, { sealed }]) => ({ nodeId, sealed }));
   }
 
@@ -95,30 +108,30 @@ export class RecordBook {
 
   /** True if the registry was last seen without the record that we wrote last. */
   get isOwnMissing(): boolean {
-    const own = this.#kept.get(this.#options.selfId);
+    const own = this.#kept.get(this.#selfId);
     return own !== undefined && !(this.#ownInRegistry && equalBytes(own.sealed, this.#ownInRegistry));
   }
 
   /** Our own record as it was last made, in this run or one before. */
   get own(): MachineRecord | undefined {
-    return this.#kept.get(this.#options.selfId)?.record;
+    return this.#kept.get(this.#selfId)?.record;
   }
 
   /** The epoch in which our own record is sealed. */
   get ownEpoch(): number | undefined {
-    const own = this.#kept.get(this.#options.selfId);
+    const own = this.#kept.get(this.#selfId);
     return own && epochOfSeal(own.sealed);
   }
 
   /** Makes this our own record; `writeOwn` writes it. */
   keepOwn(record: MachineRecord, sealed: Uint8Array): void {
-    this.#kept.set(this.#options.selfId, { record, sealed });
+    this.#keep(this.#selfId, { record, sealed });
   }
 
   /** True if the registry holds the record that we wrote last. */
   async isOwnThere(): Promise<boolean> {
-    const { registry, selfId } = this.#options;
-    const text = await registry.hget(this.#keys.nodes, selfId);
+    const selfId = this.#selfId;
+    const text = await this.#registry.hget(this.#keys.nodes, selfId);
     this.#ownInRegistry = text === undefined ? undefined : parseBase64Url(text);
     if (text !== undefined) this.#offerText(selfId, text);
     return !this.isOwnMissing;
@@ -126,7 +139,7 @@ export class RecordBook {
 
   /** Where it says nothing new, nobody is told: who reads all records next finds it. */
   async writeOwn(isNews: boolean): Promise<void> {
-    const { selfId, registry } = this.#options;
+    const selfId = this.#selfId;
     const own = this.#kept.get(selfId);
     if (!own) return;
     const number = String(own.record.number);
@@ -147,21 +160,30 @@ export class RecordBook {
     ];
     const hint = formatHint({ kind: "record", nodeId: selfId, sealed: own.sealed });
     if (isNews) commands.push(["PUBLISH", this.#keys.channel, hint]);
-    await registry.transaction(commands);
+    await this.#registry.transaction(commands);
     this.#ownInRegistry = own.sealed;
   }
 
-  /** Reads what the log names; the ids whose record is newer than before. */
-  async readChanged(): Promise<Set<NodeId>> {
-    const reply = await this.#options.registry.pipeline([
+  /** Takes what was brought, so that it is not read as well, and reads the rest. Throws what the registry throws. */
+  async read({ records, brought }: Pick<SyncScope, "records" | "brought">): Promise<void> {
+    const refused = [...brought].filter(([id, sealed]) => this.offer(id, sealed) === "refused").map(([id]) => id);
+    if (records === "changed") await this.#readChanged();
+    else await this.#readOf(new Set([...refused, ...records].filter((id) => id !== this.#selfId)));
+    await this.#readEarly();
+  }
+
+  /** Reads what the log names. */
+  async #readChanged(): Promise<void> {
+    const reply = await this.#registry.pipeline([
       ["XRANGE", this.#keys.log, this.#lastLogId ?? "-", "+", "COUNT", String(LOG_READ_COUNT)],
     ]);
     const entries = parseLog(reply[0]);
     const goesOn = this.#lastLogId !== undefined && entries[0]?.id === this.#lastLogId;
-    this.#lastLogId = entries.at(-1)?.id;
-    if (!goesOn) return this.readAll();
     const changed = entries.filter(({ nodeId, number }) => nodeId !== undefined && this.#isNews(nodeId, number));
-    return this.readOf(new Set(changed.map(({ nodeId }) => nodeId!)));
+    if (goesOn) await this.#readOf(new Set(changed.map(({ nodeId }) => nodeId!)));
+    else await this.#readAll();
+    // Where that failed, the next reading begins at the same entry.
+    this.#lastLogId = entries.at(-1)?.id;
   }
 
   /** True if a record of this number is worth reading. Our own is, where we did not write it. */
@@ -169,60 +191,74 @@ export class RecordBook {
     return number > this.highestNumber(nodeId);
   }
 
-  /** Reads the records of these machines; the ids whose record is newer than before. */
-  async readOf(ids: ReadonlySet<NodeId>): Promise<Set<NodeId>> {
+  async #readOf(ids: ReadonlySet<NodeId>): Promise<void> {
     const list = [...ids].filter((id) => this.#isMember(id));
-    if (list.length === 0) return new Set();
-    if (list.length > MOST_NAMED_READS) return this.readAll();
-    const found = await this.#options.registry.hmget(this.#keys.nodes, ...(list as [NodeId, ...NodeId[]]));
-    const changed = new Set<NodeId>();
-    for (const [id, text] of found) if (this.#offerText(id, text)) changed.add(id);
-    return changed;
+    if (list.length === 0) return;
+    if (list.length > MOST_NAMED_READS) return this.#readAll();
+    const found = await this.#registry.hmget(this.#keys.nodes, ...(list as [NodeId, ...NodeId[]]));
+    for (const [id, text] of found) this.#offerText(id, text);
   }
 
-  async readAll(): Promise<Set<NodeId>> {
-    const all = await this.#options.registry.hgetall(this.#keys.nodes);
-    const own = all.get(this.#options.selfId);
+  async #readAll(): Promise<void> {
+    const all = await this.#registry.hgetall(this.#keys.nodes);
+    const own = all.get(this.#selfId);
     this.#ownInRegistry = own === undefined ? undefined : parseBase64Url(own);
-    const changed = new Set<NodeId>();
-    for (const [id, text] of all) if (this.#offerText(id, text)) changed.add(id);
-    return changed;
+    for (const [id, text] of all) this.#offerText(id, text);
   }
 
-  /** The machines that joined after their record had been announced; each is named once. */
-  takeEarlyMembers(): Set<NodeId> {
-    const members = [...this.#early].filter((id) => this.#options.findMember(id));
-    for (const id of members) this.#early.delete(id);
-    return new Set(members);
+  /** Reads, once, the records of those that joined after theirs had been announced, and those whose key has come since. */
+  async #readEarly(): Promise<void> {
+    const joined = [...this.#early].filter((id) => this.#findMember(id));
+    const unlocked = [...this.#locked].filter(([, epoch]) => this.#epochs.keys.has(epoch)).map(([id]) => id);
+    await this.#readOf(new Set([...joined, ...unlocked]));
+    for (const id of joined) this.#early.delete(id);
+    for (const id of unlocked) this.#locked.delete(id);
   }
 
   /** Takes a record that came another way than by reading it. */
   offer(id: NodeId, sealed: Uint8Array): RecordOffer {
-    return this.#isMember(id) ? this.#keepIfNewer(id, this.#options.findMember(id)!, sealed) : "refused";
+    return this.#isMember(id) ? this.#keepIfNewer(id, this.#findMember(id)!, sealed) : "refused";
   }
 
-  #offerText(id: NodeId, text: string): boolean {
+  #offerText(id: NodeId, text: string): void {
     const sealed = parseBase64Url(text);
-    return sealed !== undefined && this.offer(id, sealed) === "newer";
+    if (sealed) this.offer(id, sealed);
   }
 
   /** Keeps the record if the member wrote it and it is newer. */
   #keepIfNewer(id: NodeId, { machineKey }: Pick<Member, "machineKey">, sealed: Uint8Array): RecordOffer {
-    const { tailnetId, epochs, selfId } = this.#options;
-    const record = openRecord(sealed, tailnetId, machineKey, epochs.keys);
-    if (!record) return "refused";
+    const record = openRecord(sealed, this.#known.tailnetId, machineKey, this.#epochs.keys);
+    if (!record) {
+      this.#noteLocked(id, sealed);
+      return "refused";
+    }
     if (!isNewerRecord(record, this.highestNumber(id))) return "known";
-    if (id === selfId && this.#ownIsLoaded) {
+    if (id === this.#selfId && this.#ownIsLoaded) {
       this.#foreignOwnNumber = Math.max(this.#foreignOwnNumber, record.number);
       return "known";
     }
-    this.#kept.set(id, { record, sealed });
+    this.#keep(id, { record, sealed });
     return "newer";
+  }
+
+  #noteLocked(id: NodeId, sealed: Uint8Array): void {
+    const epoch = epochOfSeal(sealed);
+    if (epoch !== undefined && !this.#epochs.keys.has(epoch)) this.#locked.set(id, epoch);
+  }
+
+  #keep(id: NodeId, kept: KeptRecord): void {
+    this.#kept.set(id, kept);
+    this.#revision++;
+  }
+
+  /** By the chain as it stands. */
+  #findMember(id: NodeId): Member | undefined {
+    return this.#known.chain!.state.members.get(id);
   }
 
   /** Whether the chain knows it; who is not known yet is remembered. */
   #isMember(id: NodeId): boolean {
-    if (this.#options.findMember(id)) return true;
+    if (this.#findMember(id)) return true;
     if (this.#early.size < MOST_EARLY_RECORDS && parseNodeId(id)) this.#early.add(id);
     return false;
   }

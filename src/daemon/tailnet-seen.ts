@@ -4,10 +4,17 @@ import { ByteReader, ByteWriter } from "../trust/codec.ts";
 import type { TailnetStore } from "./tailnet-store.ts";
 
 const SEEN = "seen";
-const VERSION = 1;
+const VERSION = 2;
 
+/** Up to `number`; -1 for nothing. */
 export function saveSeenNumber(store: TailnetStore, number: number): void {
-  store.save(SEEN, new ByteWriter().u8(VERSION).u32(number).finish());
+  store.save(
+    SEEN,
+    new ByteWriter()
+      .u8(VERSION)
+      .u32(number + 1)
+      .finish(),
+  );
 }
 
 /** `undefined` where it was never written, or cannot be read: nothing depends on it but what health says. */
@@ -16,6 +23,6 @@ export function loadSeenNumber(store: TailnetStore): number | undefined {
   if (!bytes) return undefined;
   const reader = new ByteReader(bytes);
   reader.require(reader.u8() === VERSION);
-  const number = reader.u32();
-  return reader.finish() ? number : undefined;
+  const count = reader.u32();
+  return reader.finish() ? count - 1 : undefined;
 }

@@ -109,7 +109,7 @@ export async function joinTailnet(context: TailnetContext, joinKey: JoinKey, nam
       boxesFor: [identity.sealKey.publicKey],
     };
   });
-  return becomeMember(context, { ...membership, epochs: epochs.secrets }, list.chain!);
+  return becomeMember(context, { ...membership, epochs: epochs.secrets }, list.known.chain!);
 }
 
 /**
@@ -148,7 +148,7 @@ export async function joinBySecret(
     const statements = draft.statements.slice(chain?.statements.length ?? 0);
     return { statements, boxesFor: [identity.sealKey.publicKey] };
   });
-  return becomeMember(context, { ...membership, epochs: epochs.secrets }, list.chain!);
+  return becomeMember(context, { ...membership, epochs: epochs.secrets }, list.known.chain!);
 }
 
 /** The tailnet of all who know the shared secret. */

@@ -22,7 +22,7 @@ import { ByteReader, ByteWriter } from "../../trust/codec.ts";
 import { MOST_BRANCHES } from "../../trust/forks.ts";
 import { formatNodeId, NODE_ID_LENGTH_BYTES, type NodeId, parseNodeId } from "../../trust/identity.ts";
 import { HASH_LENGTH_BYTES, type Head } from "../../trust/statement.ts";
-import type { EpochBox } from "../tailnet.ts";
+import type { EpochBox } from "../tailnet-boxes.ts";
 
 /** A message is never longer: one statement of the longest kind fits, several short ones do. */
 export const LONGEST_MESSAGE_BYTES = 768 * 1024;

@@ -5,7 +5,7 @@
 
 import type { NodeId } from "../../trust/identity.ts";
 import type { Head } from "../../trust/statement.ts";
-import type { EpochBox } from "../tailnet.ts";
+import type { EpochBox } from "../tailnet-boxes.ts";
 import type { RecordNumber, SealedRecord, Standing } from "./message.ts";
 
 /** Statements that stand one on the other, the first on `after`. */

@@ -6,7 +6,8 @@ import { currentEpoch } from "../../trust/chain-state.ts";
 import { ByteWriter } from "../../trust/codec.ts";
 import { type NodeId, parseNodeId } from "../../trust/identity.ts";
 import type { Head } from "../../trust/statement.ts";
-import type { EpochBox, Tailnet } from "../tailnet.ts";
+import type { Tailnet } from "../tailnet.ts";
+import type { EpochBox } from "../tailnet-boxes.ts";
 import { MOST_LOCATOR_HEADS, type RecordNumber, type SealedRecord, type Standing } from "./message.ts";
 import type { NewsShelf, StatementRun } from "./shelf.ts";
 
