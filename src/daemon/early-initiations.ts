@@ -15,19 +15,20 @@ const MOST_KEPT = 64;
 export interface EarlyInitiation {
   readonly bytes: Uint8Array;
   readonly source: Endpoint;
+  readonly cameMs: number;
 }
 
 export class EarlyInitiations {
-  #kept: (EarlyInitiation & { readonly atMs: number })[] = [];
+  #kept: EarlyInitiation[] = [];
 
-  keep(bytes: Uint8Array, source: Endpoint, nowMs: number): void {
-    this.#kept.push({ bytes, source, atMs: nowMs });
+  keep(early: EarlyInitiation): void {
+    this.#kept.push(early);
     if (this.#kept.length > MOST_KEPT) this.#kept.shift();
   }
 
   /** Those that are not too old; they are kept no longer. */
   take(nowMs: number): readonly EarlyInitiation[] {
-    const fresh = this.#kept.filter(({ atMs }) => nowMs - atMs < KEPT_MS);
+    const fresh = this.#kept.filter(({ cameMs }) => nowMs - cameMs < KEPT_MS);
     this.#kept = [];
     return fresh;
   }

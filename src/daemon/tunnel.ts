@@ -4,7 +4,7 @@
  */
 
 import { boottimeMs } from "bun-ffi-tun";
-import { type Endpoint, type IpAddress, type IpPrefix, prefixContains, unmapAddress } from "../base/ip.ts";
+import type { IpPrefix } from "../base/ip.ts";
 import { type Log, silentLog } from "../base/log.ts";
 import { systemRandom } from "../crypto/random.ts";
 import type { TransportCipherName } from "../crypto/transport-cipher.ts";
@@ -14,13 +14,14 @@ import type { HeaderCounterName } from "../dataplane/layout.ts";
 import { OFFLOADS, type Offload, type OffloadOff } from "../dataplane/offload.ts";
 import type { Traffic } from "../dataplane/table-writer.ts";
 import type { DataPlaneWay } from "../dataplane/worker.ts";
-import type { Action, SendAction } from "../wireguard/action.ts";
+import type { Action } from "../wireguard/action.ts";
 import type { DeviceConfiguration, DeviceSnapshot } from "../wireguard/configuration.ts";
 import type { DropReason } from "../wireguard/counters.ts";
 import { Device } from "../wireguard/device.ts";
-import { EarlyInitiations } from "./early-initiations.ts";
 import { type OffloadOffFor, OffloadState } from "./offload-state.ts";
-import { PathMtus, type PathMtuTo } from "./path-mtus.ts";
+import type { PathMtuTo } from "./path-mtus.ts";
+import { type ChooseEndpoints, TunnelHandshakes } from "./tunnel-handshakes.ts";
+import { TunnelPaths } from "./tunnel-paths.ts";
 
 export interface TunnelOptions {
   /** See `DataPlaneOptions`. */
@@ -41,9 +42,6 @@ export interface TunnelOptions {
   readonly onEvent?: (event: TunnelEvent) => void;
 }
 
-/** The endpoints for an initiation to the peer; `current` is the one that WireGuard knows, if it knows one. */
-export type ChooseEndpoints = (slot: number, current: Endpoint | undefined, nowMs: number) => readonly Endpoint[];
-
 export type TunnelEvent =
   | { readonly type: "device-gone" }
   | { readonly type: "network-changed" }
@@ -52,24 +50,13 @@ export type TunnelEvent =
   | { readonly type: "echo-reply"; readonly slot: number; readonly packet: Uint8Array }
   | { readonly type: "failed"; readonly message: string };
 
-interface HandshakeBytes {
-  readonly txBytes: number;
-  readonly rxBytes: number;
-}
-
-const NO_HANDSHAKE_BYTES: HandshakeBytes = { txBytes: 0, rxBytes: 0 };
-
 export class Tunnel {
   readonly #options: TunnelOptions;
   readonly #log: Log;
   readonly #device: Device;
   readonly #plane: DataPlane;
-  readonly #early = new EarlyInitiations();
-  readonly #offloads: OffloadState;
-  readonly #pathMtus: PathMtus;
-  /** Of handshake messages, by slot. */
-  readonly #handshakeBytes = new Map<number, HandshakeBytes>();
-  #insidePrefixes: readonly IpPrefix[] = [];
+  readonly #handshakes: TunnelHandshakes;
+  readonly #paths: TunnelPaths;
   /** What the timer is set to. */
   #timerAtMs: number | undefined;
   #stopped = false;
@@ -78,17 +65,16 @@ export class Tunnel {
     this.#options = options;
     this.#log = options.log ?? silentLog;
     this.#plane = plane;
-    this.#pathMtus = new PathMtus(plane, options.pathMtuTo ?? (() => undefined));
-    this.#offloads = new OffloadState(
-      options.way === "fast" ? (options.offloads ?? OFFLOADS) : [],
-      options.offloadsOff ?? [],
-    );
     this.#device = new Device({
       random: systemRandom,
       unixMs: () => Date.now(),
       readActivity: (slot) => plane.activity(slot),
       watchActivity: (slot) => plane.stopWatching(slot),
     });
+    this.#handshakes = new TunnelHandshakes(this.#device, plane, options.chooseEndpoints);
+    const inUse = options.way === "fast" ? (options.offloads ?? OFFLOADS) : [];
+    const offloads = new OffloadState(inUse, options.offloadsOff ?? []);
+    this.#paths = new TunnelPaths(plane, offloads, options.pathMtuTo ?? (() => undefined), this.#log);
   }
 
   /** Resolves once both workers carry packets. Throws a `MinitailError` where they cannot. */
@@ -109,12 +95,12 @@ export class Tunnel {
 
   /** What is done in batches; nothing on the plain way. */
   get offloads(): readonly Offload[] {
-    return this.#offloads.inUse;
+    return this.#paths.offloads;
   }
 
   /** What is not, though the fast way could. */
   get offloadsOff(): readonly OffloadOffFor[] {
-    return this.#offloads.off;
+    return this.#paths.offloadsOff;
   }
 
   get way(): DataPlaneWay {
@@ -133,7 +119,7 @@ export class Tunnel {
   configure(change: DeviceConfiguration): void {
     this.#run((nowMs) => this.#device.configure(change, nowMs));
     if (!change.peers) return;
-    this.#hearEarlyInitiations();
+    this.#run((nowMs) => this.#handshakes.receiveEarly(nowMs));
     this.#plane.retryStrays();
   }
 
@@ -144,7 +130,7 @@ export class Tunnel {
   /** Bytes and packets of all messages of a peer, handshakes included. */
   traffic(slot: number): Traffic {
     const carried = this.#plane.traffic(slot);
-    const { txBytes, rxBytes } = this.#handshakeBytes.get(slot) ?? NO_HANDSHAKE_BYTES;
+    const { txBytes, rxBytes } = this.#handshakes.bytes(slot);
     return { ...carried, txBytes: carried.txBytes + txBytes, rxBytes: carried.rxBytes + rxBytes };
   }
 
@@ -167,7 +153,7 @@ export class Tunnel {
    * says or sends: what is sealed for such a peer would come back to be sealed again, without end.
    */
   setInsidePrefixes(prefixes: readonly IpPrefix[]): void {
-    this.#insidePrefixes = prefixes;
+    this.#handshakes.setInsidePrefixes(prefixes);
     this.#plane.setInsidePrefixes(prefixes);
   }
 
@@ -200,7 +186,7 @@ export class Tunnel {
   handleEvent(event: DataPlaneEvent): void {
     switch (event.type) {
       case "message":
-        this.#handleMessage(event.bytes, event.source);
+        this.#run((nowMs) => this.#handshakes.receive(event.bytes, event.source, nowMs));
         break;
       case "handshake-wanted":
         this.#run((nowMs) => this.#device.handleHandshakeWanted(event.slot, nowMs));
@@ -208,25 +194,21 @@ export class Tunnel {
       case "session-confirmed":
         this.#run((nowMs) => this.#device.handleSessionConfirmed(event.localIndex, nowMs));
         break;
-      case "roamed": {
-        if (this.#isInside(event.source.address)) break;
+      case "roamed":
+        if (this.#handshakes.isInside(event.source.address)) break;
         this.#run((nowMs) => this.#device.handleRoamed(event.slot, event.source, nowMs));
         break;
-      }
       case "activity":
         this.#run((nowMs) => this.#device.handleActivity(event.slot, nowMs));
         break;
       case "offload-refused":
-        this.#handleRefusal(event.offload, event.errno, event.slot);
+        this.#paths.handleRefusal(event.offload, event.errno, event.slot);
         break;
       case "path-narrow":
-        this.#measurePath(event.slot);
-        if (!this.#pathMtus.isNarrow(event.slot)) this.#handleRefusal("udp-gso", event.errno, event.slot);
+        this.#paths.handleNarrow(event.slot, event.errno);
         break;
       case "network-changed":
-        // The workers try every path anew as well.
-        this.#offloads.forgetPaths();
-        this.#pathMtus.measureNarrow();
+        this.#paths.handleNetworkChange();
         this.#options.onEvent?.(event);
         break;
       case "timer":
@@ -246,43 +228,19 @@ export class Tunnel {
     }
   }
 
-  #handleMessage(bytes: Uint8Array, source: Endpoint): void {
-    if (this.#isInside(source.address)) return;
-    const { unknownPeer } = this.#device.counters();
-    const actions = this.#run((nowMs) => this.#device.handleMessage(bytes, source, nowMs));
-    // Only an authentic message has consequences, and they name its peer.
-    const slot = actions.find((action) => "slot" in action)?.slot;
-    if (slot !== undefined) this.#countHandshake(slot, 0, bytes.length);
-    if (this.#device.counters().unknownPeer > unknownPeer) this.#early.keep(bytes, source, boottimeMs());
-  }
-
-  /** Peers that were just added may have begun already. */
-  #hearEarlyInitiations(): void {
-    for (const { bytes, source } of this.#early.take(boottimeMs())) {
-      this.#run((nowMs) => this.#device.handleMessage(bytes, source, nowMs));
-    }
-  }
-
   /** Gives the device an input, does what it asks, and sets the timer to its next deadline. */
-  #run(input: (nowMs: number) => readonly Action[]): readonly Action[] {
-    if (this.#stopped) return [];
+  #run(input: (nowMs: number) => readonly Action[]): void {
+    if (this.#stopped) return;
     const nowMs = boottimeMs();
-    const actions = input(nowMs);
-    for (const action of actions) this.#perform(action, nowMs);
+    for (const action of input(nowMs)) this.#perform(action, nowMs);
     this.#setTimer();
-    return actions;
-  }
-
-  #countHandshake(slot: number, txBytes: number, rxBytes: number): void {
-    const before = this.#handshakeBytes.get(slot) ?? NO_HANDSHAKE_BYTES;
-    this.#handshakeBytes.set(slot, { txBytes: before.txBytes + txBytes, rxBytes: before.rxBytes + rxBytes });
   }
 
   #perform(action: Action, nowMs: number): void {
     const plane = this.#plane;
     switch (action.type) {
       case "send":
-        this.#send(action, nowMs);
+        this.#handshakes.send(action, nowMs);
         break;
       case "set-mac1-key":
         plane.setMac1Key(action.key);
@@ -292,15 +250,12 @@ export class Tunnel {
         break;
       case "remove-peer":
         plane.removePeer(action.slot);
-        this.#handshakeBytes.delete(action.slot);
-        this.#pathMtus.forget(action.slot);
-        this.#offloads.forget(action.slot);
+        this.#handshakes.forget(action.slot);
+        this.#paths.forget(action.slot);
         break;
       case "set-endpoint":
-        this.#offloads.forget(action.slot);
         plane.setEndpoint(action.slot, action.endpoint);
-        // A way that is newly narrow shows by itself; asking for each of thousands of peers would take long.
-        if (this.#pathMtus.isNarrow(action.slot)) this.#measurePath(action.slot);
+        this.#paths.handleEndpoint(action.slot);
         break;
       case "set-allowed-ip":
         plane.setAllowedIp(action.prefix, action.slot);
@@ -311,7 +266,7 @@ export class Tunnel {
       case "use-session":
         plane.useSession(action.slot, action.localIndex);
         if (action.localIndex !== undefined) {
-          this.#measurePath(action.slot);
+          this.#paths.handleSession(action.slot);
           this.#options.onEvent?.({ type: "session", slot: action.slot });
         }
         break;
@@ -325,33 +280,6 @@ export class Tunnel {
         plane.dropQueue(action.slot);
         break;
     }
-  }
-
-  #handleRefusal(offload: Offload, errno: number, slot: number): void {
-    const reason = this.#offloads.handleRefusal(offload, errno, slot);
-    this.#log.warn(`${offload} is off${slot < 0 ? "" : " for one peer"}: ${reason}`);
-  }
-
-  /** What the kernel knows of the path to the peer. Where that is new, what was refused on the way is tried again. */
-  #measurePath(slot: number): void {
-    if (this.#pathMtus.measure(slot)) this.#offloads.forget(slot);
-  }
-
-  #send(action: SendAction, nowMs: number): void {
-    const { slot, endpoint, bytes } = action;
-    const choose = action.message === "initiation" ? this.#options.chooseEndpoints : undefined;
-    const endpoints =
-      choose && slot !== undefined ? choose(slot, endpoint, nowMs) : endpoint === undefined ? [] : [endpoint];
-    for (const each of endpoints) {
-      if (this.#isInside(each.address)) continue;
-      this.#plane.send(bytes, each);
-      if (slot !== undefined) this.#countHandshake(slot, bytes.length, 0);
-    }
-  }
-
-  #isInside(address: IpAddress): boolean {
-    const unmapped = unmapAddress(address);
-    return this.#insidePrefixes.some((prefix) => prefixContains(prefix, unmapped));
   }
 
   #setTimer(): void {

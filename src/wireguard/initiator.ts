@@ -4,7 +4,8 @@ import type { RandomSource } from "../crypto/random.ts";
 import { generateX25519PrivateKey } from "../crypto/x25519.ts";
 import { encodeInitiation, type ResponseMessage } from "../wire/wireguard.ts";
 import { IDENTIFIER } from "./constants.ts";
-import { InitiatorHandshake, type TransportKeys } from "./noise.ts";
+import { InitiatorHandshake, NO_PRESHARED_KEY, type TransportKeys } from "./noise.ts";
+import type { RemoteKey } from "./remote-key.ts";
 import type { LocalIdentity } from "./static-secret.ts";
 import { encodeTai64n } from "./tai64n.ts";
 
@@ -19,7 +20,16 @@ export interface InitiatorSurroundings {
 /** An initiation that waits for its response. */
 interface Waiting {
   readonly localIndex: number;
+  /** The key of the peer that it was made for. */
+  readonly key: RemoteKey;
   readonly handshake: InitiatorHandshake;
+}
+
+/** An initiation was answered, and this is what came of it. */
+export interface Outcome {
+  /** The key by which the peer has answered. */
+  readonly key: RemoteKey;
+  readonly keys: TransportKeys;
 }
 
 export class Initiator {
@@ -31,8 +41,10 @@ export class Initiator {
     this.#surroundings = surroundings;
   }
 
-  /** A new initiation without its macs. `undefined` where the remote key is of low order, or no index is free. */
-  create(identity: LocalIdentity, staticShared: Uint8Array, remoteStatic: Uint8Array): Uint8Array | undefined {
+  /** A new initiation without its macs. `undefined` where `key` is of low order, or no index is free. */
+  create(identity: LocalIdentity, key: RemoteKey): Uint8Array | undefined {
+    const staticShared = key.secretWith(identity);
+    if (!staticShared) return undefined;
     this.forget();
     const { random, unixMs, reserveIndex } = this.#surroundings;
     const timestamp = encodeTai64n(unixMs(), this.#lastTimestamp);
@@ -41,7 +53,7 @@ export class Initiator {
       prologue: IDENTIFIER,
       staticPublic: identity.publicKey,
       staticShared,
-      remoteStatic,
+      remoteStatic: key.publicKey,
       ephemeralPrivate,
       payload: timestamp,
     });
@@ -53,7 +65,7 @@ export class Initiator {
       return undefined;
     }
     this.#lastTimestamp = timestamp;
-    this.#waiting = { localIndex, handshake };
+    this.#waiting = { localIndex, key, handshake };
     return encodeInitiation({
       senderIndex: localIndex,
       ephemeral: handshake.ephemeral,
@@ -71,15 +83,22 @@ export class Initiator {
    * Takes the response to the initiation that waits; its index is then the session's. `undefined` for
    * a forged one, and the initiation waits on.
    */
-  finish(message: ResponseMessage, privateKey: Uint8Array, presharedKey: Uint8Array): TransportKeys | undefined {
-    const completed = this.#waiting?.handshake.finish({
+  finish(
+    message: ResponseMessage,
+    { privateKey }: LocalIdentity,
+    presharedKey: Uint8Array | undefined,
+  ): Outcome | undefined {
+    if (!this.#waiting) return undefined;
+    const { key, handshake } = this.#waiting;
+    const completed = handshake.finish({
       staticPrivate: privateKey,
-      presharedKey,
+      presharedKey: presharedKey ?? NO_PRESHARED_KEY,
       ephemeral: message.ephemeral,
       sealedPayload: message.sealedNothing,
     });
-    if (completed) this.#waiting = undefined;
-    return completed?.keys;
+    if (!completed) return undefined;
+    this.#waiting = undefined;
+    return { key, keys: completed.keys };
   }
 
   /** No response is waited for any more. */

@@ -1,30 +1,22 @@
 /**
- * One peer: handshakes with it in both roles, its sessions and its timers. Methods add to `actions` what
- * they ask of the world; those that take a message answer why they drop it, or `undefined`.
+ * One peer: what its timers, its messages and its configuration ask of handshakes and sessions. Methods add to
+ * `actions` what they ask of the world; those that take a message answer why they drop it, or `undefined`.
  */
 
-import { compareBytes } from "../base/bytes.ts";
 import { type Endpoint, equalEndpoints, withoutLocal } from "../base/ip.ts";
 import type { RandomSource } from "../crypto/random.ts";
-import { generateX25519PrivateKey } from "../crypto/x25519.ts";
-import {
-  type CookieReplyMessage,
-  encodeResponse,
-  type InitiationMessage,
-  type ResponseMessage,
-} from "../wire/wireguard.ts";
-import type { Action, ReadActivity, WatchActivity } from "./action.ts";
-import { INITIATION_INTERVAL_MS, RESTART_INTERVAL_MS, TIMER_JITTER_RANGE_MS } from "./constants.ts";
+import type { CookieReplyMessage, InitiationMessage, ResponseMessage } from "../wire/wireguard.ts";
+import type { Action, ReadActivity, SendAction, WatchActivity } from "./action.ts";
+import { RESTART_INTERVAL_MS, TIMER_JITTER_RANGE_MS } from "./constants.ts";
 import type { DropReason } from "./counters.ts";
 import { Initiator } from "./initiator.ts";
 import { Keypairs } from "./keypair.ts";
-import { NO_PRESHARED_KEY, type ResponderHandshake, type Response } from "./noise.ts";
-import { RemoteKey } from "./remote-key.ts";
+import type { ResponderHandshake } from "./noise.ts";
+import { type RemoteKey, RemoteKeys } from "./remote-key.ts";
+import { Responder } from "./responder.ts";
 import type { SessionIndex } from "./session-index.ts";
 import type { LocalIdentity } from "./static-secret.ts";
 import { PeerTimers } from "./timers.ts";
-
-const NOTHING = new Uint8Array(0);
 
 /** What peers share of their device. */
 export interface PeerSurroundings {
@@ -40,30 +32,28 @@ export interface PeerSurroundings {
 export class Peer {
   readonly slot: number;
   readonly #surroundings: PeerSurroundings;
-  #key: RemoteKey;
-  /** The key before, until a handshake with the present one has succeeded. */
-  #formerKey: RemoteKey | undefined;
-  /** With which key the initiation that waits for its response was made. */
-  #initiatedWith: RemoteKey;
+  readonly #remoteKeys: RemoteKeys;
+  /** To which key our last handshake message went: a cookie reply answers that. */
+  #addressedKey: RemoteKey;
   readonly #initiator: Initiator;
+  readonly #responder: Responder;
   readonly #keypairs: Keypairs;
   readonly #timers: PeerTimers;
   #presharedKey: Uint8Array | undefined;
   #endpoint: Endpoint | undefined;
   #persistentKeepaliveSeconds = 0;
   #lastHandshakeMs: number | undefined;
-  /** Of the peer's initiations, which must rise (section 5.1). */
-  #greatestTimestamp: Uint8Array | undefined;
-  #lastInitiationReceivedMs = Number.NEGATIVE_INFINITY;
 
   constructor(slot: number, publicKey: Uint8Array, surroundings: PeerSurroundings) {
     const { random, unixMs, sessionIndex } = surroundings;
+    const reserveIndex = () => sessionIndex.reserve(this);
     const releaseIndex = (localIndex: number) => sessionIndex.release(localIndex);
     this.slot = slot;
     this.#surroundings = surroundings;
-    this.#key = new RemoteKey(publicKey);
-    this.#initiatedWith = this.#key;
-    this.#initiator = new Initiator({ random, unixMs, reserveIndex: () => sessionIndex.reserve(this), releaseIndex });
+    this.#remoteKeys = new RemoteKeys(publicKey);
+    this.#addressedKey = this.#remoteKeys.current;
+    this.#initiator = new Initiator({ random, unixMs, reserveIndex, releaseIndex });
+    this.#responder = new Responder({ random, reserveIndex, releaseIndex });
     this.#keypairs = new Keypairs(slot, releaseIndex);
     this.#timers = new PeerTimers({
       readActivity: () => surroundings.readActivity(slot),
@@ -73,7 +63,7 @@ export class Peer {
   }
 
   get publicKey(): Uint8Array {
-    return this.#key.publicKey;
+    return this.#remoteKeys.current.publicKey;
   }
 
   /** 32 bytes. */
@@ -107,14 +97,12 @@ export class Peer {
 
   /** True for the peer's key, and for the one that it had until now. */
   speaksWith(publicKey: Uint8Array): boolean {
-    return this.#key.is(publicKey) || this.#formerKey?.is(publicKey) === true;
+    return this.#remoteKeys.find(publicKey) !== undefined;
   }
 
   /** The next initiation is for this key. Sessions stay. */
   replaceKey(publicKey: Uint8Array): void {
-    this.#formerKey?.erase();
-    this.#formerKey = this.#key;
-    this.#key = new RemoteKey(publicKey);
+    this.#remoteKeys.replace(publicKey);
   }
 
   setEndpoint(endpoint: Endpoint, actions: Action[]): void {
@@ -182,37 +170,18 @@ export class Peer {
     nowMs: number,
     actions: Action[],
   ): DropReason | undefined {
-    const key = this.#formerKey?.is(handshake.remoteStatic) ? this.#formerKey : this.#key;
-    const reason = this.#acceptTimestamp(handshake, key, message.sealedTimestamp, nowMs);
-    if (reason) {
-      handshake.erase();
-      return reason;
-    }
-    const localIndex = this.#surroundings.sessionIndex.reserve(this);
-    if (localIndex === undefined) {
-      handshake.erase();
-      return "noRow";
-    }
-    const response = this.#respond(handshake);
-    if (!response) {
-      this.#surroundings.sessionIndex.release(localIndex);
-      return "forged";
-    }
-    this.#noteSuccessWith(key);
-    this.#timers.handleHandshakeMessageReceived(nowMs);
-    this.setEndpoint(source, actions);
+    const key = this.#remoteKeys.find(handshake.remoteStatic) ?? this.#remoteKeys.current;
+    const staticShared = key.secretWith(this.#surroundings.identity());
+    const secrets = { staticShared, presharedKey: this.#presharedKey };
+    const answer = this.#responder.answer(handshake, message, secrets, nowMs);
+    if (typeof answer === "string") return answer;
+    const { response, localIndex, keys } = answer;
+    this.#handleSuccess(key, source, nowMs, actions);
     const remoteIndex = message.senderIndex;
-    const bytes = encodeResponse({
-      senderIndex: localIndex,
-      receiverIndex: remoteIndex,
-      ephemeral: response.ephemeral,
-      sealedNothing: response.sealedPayload,
-    });
-    key.macs.addMacs(bytes, nowMs);
-    this.#keypairs.add({ localIndex, remoteIndex, isInitiator: false, createdMs: nowMs }, response.keys, actions);
+    this.#keypairs.add({ localIndex, remoteIndex, isInitiator: false, createdMs: nowMs }, keys, actions);
     this.#timers.handleSessionDerived(nowMs);
     this.#timers.handleHandshakeMessageSent(nowMs);
-    actions.push({ type: "send", message: "response", slot: this.slot, endpoint: source, bytes });
+    this.#send("response", response, key, source, nowMs, actions);
     return undefined;
   }
 
@@ -221,11 +190,10 @@ export class Peer {
     const identity = this.#surroundings.identity();
     const localIndex = message.receiverIndex;
     if (!identity || !this.#initiator.isWaiting(localIndex)) return "unknownIndex";
-    const keys = this.#initiator.finish(message, identity.privateKey, this.#presharedKey ?? NO_PRESHARED_KEY);
-    if (!keys) return "forged";
-    this.#noteSuccessWith(this.#initiatedWith);
-    this.#timers.handleHandshakeMessageReceived(nowMs);
-    this.setEndpoint(source, actions);
+    const outcome = this.#initiator.finish(message, identity, this.#presharedKey);
+    if (!outcome) return "forged";
+    const { key, keys } = outcome;
+    this.#handleSuccess(key, source, nowMs, actions);
     const remoteIndex = message.senderIndex;
     this.#keypairs.add({ localIndex, remoteIndex, isInitiator: true, createdMs: nowMs }, keys, actions);
     this.#timers.handleSessionDerived(nowMs);
@@ -237,7 +205,7 @@ export class Peer {
 
   /** A cookie reply whose receiver index is this peer's. */
   handleCookieReply(message: CookieReplyMessage, nowMs: number): DropReason | undefined {
-    return this.#initiatedWith.macs.handleCookieReply(message, nowMs) ? undefined : "forged";
+    return this.#addressedKey.macs.handleCookieReply(message, nowMs) ? undefined : "forged";
   }
 
   /** The first authenticated packet under the session has come. */
@@ -262,39 +230,13 @@ export class Peer {
   /** The device's private key changed, and what came of the old one lives on: only handshakes begin anew. */
   handleIdentityRotated(): void {
     this.#initiator.forget();
-    this.#key.erase();
-    this.#formerKey?.erase();
+    this.#remoteKeys.erase();
   }
 
   /** Ends all that the peer has; it is of no use afterwards. */
   remove(actions: Action[]): void {
     this.#forgetSecrets(actions);
     this.setPresharedKey(undefined);
-  }
-
-  /** Opens the initiation's timestamp, which proves who sent it, and keeps it unless it is refused. */
-  #acceptTimestamp(
-    handshake: ResponderHandshake,
-    key: RemoteKey,
-    sealed: Uint8Array,
-    nowMs: number,
-  ): DropReason | undefined {
-    const staticShared = key.secretWith(this.#surroundings.identity());
-    const timestamp = staticShared && handshake.openPayload(staticShared, sealed);
-    if (!timestamp) return "forged";
-    if (this.#greatestTimestamp && compareBytes(timestamp, this.#greatestTimestamp) <= 0) return "replayed";
-    if (nowMs - this.#lastInitiationReceivedMs < INITIATION_INTERVAL_MS) return "peerTooFast";
-    this.#greatestTimestamp = timestamp;
-    this.#lastInitiationReceivedMs = nowMs;
-    return undefined;
-  }
-
-  #respond(handshake: ResponderHandshake): Response | undefined {
-    const ephemeralPrivate = generateX25519PrivateKey(this.#surroundings.random);
-    const response = handshake.respond(ephemeralPrivate, this.#presharedKey ?? NO_PRESHARED_KEY, NOTHING);
-    ephemeralPrivate.fill(0);
-    if (!response) handshake.erase();
-    return response;
   }
 
   #sendKeepalive(nowMs: number, actions: Action[]): void {
@@ -311,16 +253,35 @@ export class Peer {
   #sendInitiationIfDue(nowMs: number, actions: Action[]): void {
     if (!this.#timers.isInitiationDue(nowMs)) return;
     const identity = this.#surroundings.identity();
-    const staticShared = this.#key.secretWith(identity);
-    const bytes = identity && staticShared && this.#initiator.create(identity, staticShared, this.publicKey);
+    const key = this.#remoteKeys.current;
+    const bytes = identity && this.#initiator.create(identity, key);
     if (!bytes) {
       this.#timers.postponeInitiation(nowMs);
       return;
     }
-    this.#initiatedWith = this.#key;
-    this.#key.macs.addMacs(bytes, nowMs);
     this.#timers.handleInitiationSent(nowMs);
-    actions.push({ type: "send", message: "initiation", slot: this.slot, endpoint: this.#endpoint, bytes });
+    this.#send("initiation", bytes, key, this.#endpoint, nowMs, actions);
+  }
+
+  /** `bytes` get their macs. */
+  #send(
+    message: SendAction["message"],
+    bytes: Uint8Array,
+    key: RemoteKey,
+    endpoint: Endpoint | undefined,
+    nowMs: number,
+    actions: Action[],
+  ): void {
+    key.macs.addMacs(bytes, nowMs);
+    this.#addressedKey = key;
+    actions.push({ type: "send", message, slot: this.slot, endpoint, bytes });
+  }
+
+  /** An authentic handshake message of the peer's, by this key of its. */
+  #handleSuccess(key: RemoteKey, source: Endpoint, nowMs: number, actions: Action[]): void {
+    this.#remoteKeys.noteSuccess(key);
+    this.#timers.handleHandshakeMessageReceived(nowMs);
+    this.setEndpoint(source, actions);
   }
 
   #handleHandshakeComplete(nowMs: number): void {
@@ -328,17 +289,9 @@ export class Peer {
     this.#timers.handleHandshakeComplete();
   }
 
-  /** Who speaks with its present key has given up the one before. */
-  #noteSuccessWith(key: RemoteKey): void {
-    if (key !== this.#key) return;
-    this.#formerKey?.erase();
-    this.#formerKey = undefined;
-  }
-
   #forgetSecrets(actions: Action[]): void {
     this.#initiator.forget();
-    this.#key.erase();
-    this.#formerKey?.erase();
+    this.#remoteKeys.erase();
     this.#keypairs.clear(actions);
   }
 }

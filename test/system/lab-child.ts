@@ -12,7 +12,9 @@ try {
   router.connect(lan, { address: "192.0.2.2/24" });
   const daemonPid = Number(await a.output(["sh", "-c", "setsid sleep 600 > /dev/null 2>&1 & echo $!"]));
   console.log(JSON.stringify({ daemonPid }));
-  await Bun.sleep(600_000);
+  // Until it is killed, or who started it is gone.
+  await Bun.stdin.text();
+  await lab[Symbol.asyncDispose]();
 } catch (error) {
   console.error(errorMessage(error));
   process.exit(1);

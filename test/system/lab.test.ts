@@ -377,6 +377,7 @@ describe("what remains", () => {
     await using living = await Lab.create("living");
     const [a] = await twoHosts(living);
     const child = Bun.spawn([process.execPath, join(import.meta.dir, "lab-child.ts")], {
+      stdin: "pipe",
       stdout: "pipe",
       stderr: "inherit",
     });

@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { allocateStable, closeFd, createSocketPair, ERRNO, readFd, writeFd } from "bun-ffi-tun";
+import { equalBytes } from "../../src/base/bytes.ts";
 import { type Endpoint, hostPrefix, parseAddress } from "../../src/base/ip.ts";
 import { systemRandom } from "../../src/crypto/random.ts";
 import { generateX25519PrivateKey, x25519PublicKey } from "../../src/crypto/x25519.ts";
@@ -59,16 +60,23 @@ function echo(from: End, to: End): Uint8Array {
   });
 }
 
-test("a peer that begins before it is known is answered as soon as it is, not five seconds later", async () => {
+test("peers that begin before they are known are answered as soon as each is, not five seconds later", async () => {
   await using a = await startEnd("10.0.0.1");
   await using b = await startEnd("10.0.0.2");
-  addPeer(b, a);
-  const packet = echo(b, a);
-  b.write(packet);
-  await eventually("a to have dropped the initiation", () => a.tunnel.handshakeDrops().unknownPeer === 1, 2000);
-  addPeer(a, b);
-  const arrived = await eventually("the packet to arrive", () => a.read(), 2000);
-  expect(arrived.toHex()).toBe(packet.toHex());
+  await using c = await startEnd("10.0.0.3");
+  for (const peer of [b, c]) {
+    addPeer(peer, a);
+    peer.write(echo(peer, a));
+  }
+  await eventually("a to have dropped both initiations", () => a.tunnel.handshakeDrops().unknownPeer === 2, 2000);
+  for (const peer of [b, c]) {
+    addPeer(a, peer);
+    const arrived = await eventually("the packet to arrive", () => a.read(), 2000);
+    expect(arrived.toHex()).toBe(echo(peer, a).toHex());
+    const slot = a.tunnel.snapshot().peers.find(({ publicKey }) => equalBytes(publicKey, peer.publicKey))!.slot;
+    const counted = () => [peer.tunnel.traffic(0).txBytes, a.tunnel.traffic(slot).rxBytes];
+    await eventually("all bytes to be counted", () => new Set(counted()).size === 1, 1000);
+  }
 });
 
 describe("an address inside the tunnel", () => {

@@ -222,6 +222,35 @@ describe("minitail up", () => {
   );
 
   test(
+    "an address that a machine gets while it starts is told to the others",
+    async () => {
+      await using lab = await Lab.create("up-address");
+      const [a, b] = await hostsOnSwitch(lab, ["alpha", "beta"]);
+      await a!.up(...POOL);
+      await b!.up("--join", await a!.createKey());
+      await b!.minitail("down");
+      await b!.process!.exited;
+      // The start waits a while for a registry that swallows what is sent to it.
+      await a!.host.output([
+        "nft",
+        "add table inet t; add chain inet t in { type filter hook input priority 0; policy drop; }",
+      ]);
+      const starting = b!.up();
+      const isStarting = async () => {
+        const { state, self } = await b!.status();
+        return state === "starting" && self;
+      };
+      await eventually("beta to be a member that is not up yet", isStarting, 5000);
+      b!.host.cables[0]!.near.setAddresses({ address: "192.0.2.77/24" });
+      await starting;
+      await a!.host.output(["nft", "delete table inet t"]);
+      const told = async () => (await a!.status()).peers[0]!.endpoints.includes("192.0.2.77:7411");
+      await eventually("alpha to know the address", told, 30_000);
+    },
+    LIMIT_MS,
+  );
+
+  test(
     "tunnels stay up when the registry's machine is gone, and members start without it",
     async () => {
       await using lab = await Lab.create("up-without");

@@ -1,7 +1,7 @@
 /** A device takes another static key while packets pass, and its peers follow: sooner, later, or after the sessions ended. */
 
 import { describe, expect, test } from "bun:test";
-import { type Host, pair, type Simulation } from "./simulation.ts";
+import { type Host, introduce, pair, Simulation } from "./simulation.ts";
 
 /** As long as a session lives (REJECT_AFTER_TIME). */
 const SESSION_LIVES_MS = 180_000;
@@ -102,5 +102,27 @@ describe("a static key is rotated under traffic", () => {
     expect(b.plane.sessions.size).toBe(0);
     a.run((device, nowMs) => device.configure({ privateKey: pair(9).a.privateKey }, nowMs));
     expect(a.plane.sessions.size).toBe(0);
+  });
+
+  test("who only answers still takes the cookie that a busy peer with a new key asks for", () => {
+    const simulation = new Simulation(10);
+    const server = simulation.addHost({ underLoadMessagesPerSecond: 4 });
+    const client = simulation.addHost();
+    const stranger = simulation.addHost();
+    introduce(server, client);
+    follow(client, server, server.rotateKey());
+    stranger.configurePeer({ publicKey: server.publicKey, endpoint: server.endpoint });
+    const [junk] = stranger.run((device, nowMs) => device.handleHandshakeWanted(stranger.slotOf(server), nowMs));
+    if (junk?.type !== "send") throw new Error("no initiation");
+    const keepBusy = () => {
+      server.receive(junk.bytes, stranger.endpoint);
+      simulation.after(50, keepBusy);
+    };
+    keepBusy();
+    simulation.run(1_000);
+    server.sendTo(client, "through");
+    simulation.run(20_000);
+    expect(server.device.counters().cookieDemanded).toBeGreaterThan(0);
+    expect(client.receivedFrom(server)).toEqual(["through"]);
   });
 });
