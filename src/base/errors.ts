@@ -12,6 +12,7 @@ export type ErrorCode =
   | "not-permitted"
   | "daemon-not-running"
   | "daemon-already-running"
+  | "daemon-starting"
   | "tun-unavailable"
   | "interface-taken"
   | "port-taken"
@@ -68,8 +69,31 @@ export function isMinitailError(error: unknown, code?: ErrorCode): error is Mini
   return error instanceof MinitailError && (code === undefined || error.code === code);
 }
 
+/** What a failed system call of the runtime says: `ENOENT: no such file or directory, open '/path'`. */
+const SYSTEM_MESSAGE = /^E[A-Z0-9]+: ([^,]+), \w+( '.*)?$/s;
+
 /** The message of anything thrown, in one line. */
 export function errorMessage(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
   return text.replaceAll(/\s*\n\s*/g, " ").trim();
+}
+
+/** Why a system call failed, in words alone, to follow what was tried: `no such file or directory`. */
+export function systemReason(error: unknown): string {
+  const message = errorMessage(error);
+  return SYSTEM_MESSAGE.exec(message)?.[1] ?? message;
+}
+
+/** What a failed system call tried and why it failed: `cannot open /path: no such file or directory`. */
+export function systemMessage(error: unknown): string {
+  const { syscall, path } = (error ?? {}) as { readonly syscall?: unknown; readonly path?: unknown };
+  const reason = systemReason(error);
+  if (typeof syscall !== "string" || typeof path !== "string" || reason === errorMessage(error)) return reason;
+  return `cannot ${syscall} ${path}: ${reason}`;
+}
+
+/** The name of the errno of a failed system call, `ENOENT`; `undefined` for any other error. */
+export function errnoName(error: unknown): string | undefined {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  return typeof code === "string" && /^E[A-Z0-9]+$/.test(code) ? code : undefined;
 }

@@ -118,7 +118,9 @@ class Reader {
       this.#positionals = positionalsOf(definitions);
       return;
     }
-    if (this.positionals.length === this.#positionals.length) throw this.#surplusArgument(word);
+    const positional = this.#positionals[this.positionals.length];
+    if (!positional) throw this.#surplusArgument(word);
+    if (word === "") throw usage(`${this.path.join(" ")} needs ${positional.name}, not an empty one`, this.#seeHelp());
     this.positionals.push(word);
   }
 

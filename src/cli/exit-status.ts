@@ -1,6 +1,6 @@
 /** Errors into words and an exit status, once, at the edge. */
 
-import { errorMessage, isMinitailError } from "../base/errors.ts";
+import { errnoName, isMinitailError, systemMessage } from "../base/errors.ts";
 
 export const EXIT_DONE = 0;
 export const EXIT_FAILED = 1;
@@ -13,9 +13,7 @@ const PERMISSION_ERRNOS = ["EPERM", "EACCES"];
 
 /** The exit status of a command that threw `error`. */
 export function exitStatus(error: unknown): number {
-  if (!isMinitailError(error)) {
-    return PERMISSION_ERRNOS.includes(errnoName(error)) ? EXIT_NOT_PERMITTED : EXIT_FAILED;
-  }
+  if (!isMinitailError(error)) return isForbidden(error) ? EXIT_NOT_PERMITTED : EXIT_FAILED;
   switch (error.code) {
     case "usage":
     case "join-key-malformed":
@@ -26,6 +24,9 @@ export function exitStatus(error: unknown): number {
     case "not-signer":
     case "machine-removed":
       return EXIT_NOT_PERMITTED;
+    case "state-unwritable":
+    case "state-damaged":
+      return isForbidden(error.cause) ? EXIT_NOT_PERMITTED : EXIT_FAILED;
     default:
       return EXIT_FAILED;
   }
@@ -33,15 +34,17 @@ export function exitStatus(error: unknown): number {
 
 /** `minitail: what happened; what to do`, in one line. */
 export function formatError(error: unknown): string {
-  const hint = isMinitailError(error) ? error.hint : permissionHint(error);
-  return `minitail: ${errorMessage(error)}${hint ? `; ${hint}` : ""}`;
+  const hint = hintOf(error);
+  return `minitail: ${systemMessage(error)}${hint ? `; ${hint}` : ""}`;
 }
 
-function permissionHint(error: unknown): string | undefined {
-  return PERMISSION_ERRNOS.includes(errnoName(error)) ? "run it as root" : undefined;
+/** Who may not read or write a file is helped by no other folder, and no backup. */
+function hintOf(error: unknown): string | undefined {
+  const known = isMinitailError(error) ? error : undefined;
+  const isOfState = known?.code === "state-unwritable" || known?.code === "state-damaged";
+  return isForbidden(isOfState ? known.cause : error) ? "run it as root" : known?.hint;
 }
 
-function errnoName(error: unknown): string {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
-  return typeof code === "string" ? code : "";
+function isForbidden(error: unknown): boolean {
+  return PERMISSION_ERRNOS.includes(errnoName(error) ?? "");
 }

@@ -52,7 +52,9 @@ async function commandHelp(command: CommandDef, path: readonly string[], output:
   const meta = metaOf(command);
   if (subCommandsOf(command).length > 0) {
     const rows = await subCommandRows(command, path);
-    return [`minitail ${path.join(" ")}: ${meta.description}`, "", ...formatTable(rows)];
+    const example = INDENT + (await firstExample(command, path));
+    const lines = [example, "", `minitail ${path.join(" ")}: ${meta.description}`, "", ...formatTable(rows)];
+    return [...lines, "", ...flagSection("Flags of every command", flagsOf(globalFlags), output, false)];
   }
   const definitions = command.args as ArgsDef;
   const positionals = positionalsOf(definitions);
@@ -69,6 +71,12 @@ async function commandHelp(command: CommandDef, path: readonly string[], output:
     lines.push("", "Give secrets as file:PATH or by the environment: others can see a command line for a moment.");
   }
   return [...lines, "", ...flagSection("Flags of every command", flagsOf(globalFlags), output, false)];
+}
+
+/** A group has none of its own: that of its first subcommand. */
+async function firstExample(group: CommandDef, path: readonly string[]): Promise<string> {
+  const { command } = await findCommand([...path, subCommandsOf(group)[0]!]);
+  return metaOf(command).examples?.[0] ?? "";
 }
 
 async function subCommandRows(command: CommandDef, path: readonly string[]): Promise<string[][]> {

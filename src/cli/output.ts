@@ -1,6 +1,7 @@
 /** What commands print: lines on stdout, JSON or aligned text, colour on a terminal only. */
 
 import { writeSync } from "node:fs";
+import { MinitailError, systemReason } from "../base/errors.ts";
 
 const STDOUT = 1;
 const STDERR = 2;
@@ -9,6 +10,8 @@ const STDERR = 2;
 export interface Output {
   /** Whether stdout is a terminal. */
   readonly isTerminal: boolean;
+  /** Whether whoever read stdout has gone: what prints as time goes on can end. */
+  readonly isClosed?: boolean;
   line(text: string): void;
   /** One object on one line. */
   json(value: unknown): void;
@@ -24,10 +27,17 @@ export type Style = keyof typeof STYLES;
 export function processOutput(environment: Readonly<Record<string, string | undefined>>): Output {
   const isTerminal = process.stdout.isTTY === true;
   const hasColour = isTerminal && allowsColour(environment);
+  let isClosed = false;
+  const write = (text: string) => {
+    if (!writeLine(STDOUT, text)) isClosed = true;
+  };
   return {
     isTerminal,
-    line: (text) => writeLine(STDOUT, text),
-    json: (value) => writeLine(STDOUT, JSON.stringify(value)),
+    get isClosed() {
+      return isClosed;
+    },
+    line: write,
+    json: (value) => write(JSON.stringify(value)),
     colour: (style, text) => (hasColour ? `\u001b[${STYLES[style]}m${text}\u001b[0m` : text),
   };
 }
@@ -37,12 +47,15 @@ export function allowsColour(environment: Readonly<Record<string, string | undef
   return !environment["NO_COLOR"] && environment["TERM"] !== "dumb";
 }
 
-/** A line on stderr. */
+/** A line on stderr. Where that cannot be written there is nobody to tell, and the exit status says it all. */
 export function writeErrorLine(text: string): void {
-  writeLine(STDERR, text);
+  try {
+    writeLine(STDERR, text);
+  } catch {}
 }
 
-function writeLine(fd: number, text: string): void {
+/** False where nobody reads any more. */
+function writeLine(fd: number, text: string): boolean {
   let bytes = new TextEncoder().encode(`${text}\n`);
   while (bytes.length > 0) {
     try {
@@ -52,10 +65,14 @@ function writeLine(fd: number, text: string): void {
       // A pipe that its reader made non-blocking, and is full.
       if (code === "EAGAIN") continue;
       // Nobody reads any more, as in `minitail help | head -1`: there is nobody to tell either.
-      if (code === "EPIPE" || code === "EBADF" || code === "EIO") return;
-      throw error;
+      if (code === "EPIPE" || code === "EBADF" || code === "EIO") return false;
+      throw new MinitailError("invalid", `cannot write to stdout: ${systemReason(error)}`, {
+        hint: "make room there, or send it elsewhere",
+        cause: error,
+      });
     }
   }
+  return true;
 }
 
 /** Rows as aligned columns, two spaces apart, without spaces at the end of lines. */

@@ -1,7 +1,9 @@
 /** Running a program (`up`, `wireguard`, `registry serve`) here, or in a copy of this process in the background. */
 
-import { closeSync, mkdirSync, openSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { constants } from "node:os";
 import { dirname } from "node:path";
+import { MinitailError, systemReason } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { ProgramIo } from "../daemon/options.ts";
 import type { CommandContext } from "./context.ts";
@@ -49,8 +51,15 @@ async function detach(context: CommandContext, options: ProgramOptions): Promise
 function openDetachedOutput(log: ProgramOptions["detachedLog"]): number | "ignore" {
   if (log === "nowhere") return "ignore";
   if (log === "stderr") return process.stderr.fd;
-  mkdirSync(dirname(log.file), { recursive: true, mode: 0o700 });
-  return openSync(log.file, "a", 0o600);
+  try {
+    mkdirSync(dirname(log.file), { recursive: true, mode: 0o700 });
+    return openSync(log.file, "a", 0o600);
+  } catch (error) {
+    throw new MinitailError("state-unwritable", `cannot write ${log.file}: ${systemReason(error)}`, {
+      hint: "choose another folder with --state-dir",
+      cause: error,
+    });
+  }
 }
 
 function programIo(context: CommandContext, options: ProgramOptions): ProgramIo {
@@ -58,14 +67,23 @@ function programIo(context: CommandContext, options: ProgramOptions): ProgramIo 
   const stop = stopSignal(detached === undefined);
   if (!detached) {
     const log = createLog(options.logDetail, stderrWriter(context.environment));
-    return { log, stop, isTerminal: output.isTerminal, print: (line) => output.line(line), ready() {} };
+    const print = printer(context, (line) => output.line(line));
+    return { log, stop, isTerminal: output.isTerminal, print, ready() {} };
   }
   return {
     log: detachedLog(context, options),
     stop,
     isTerminal: detached.isTerminal,
-    print: (line) => detached.print(line),
+    print: printer(context, (line) => detached.print(line)),
     ready: () => detached.ready(),
+  };
+}
+
+/** As text, or with `--json` as one object a line. */
+function printer({ globals }: CommandContext, write: (line: string) => void): ProgramIo["print"] {
+  if (!globals.json) return (text) => write(text);
+  return (_text, facts) => {
+    if (facts) write(JSON.stringify(facts));
   };
 }
 
@@ -84,11 +102,19 @@ function detachedLog(context: CommandContext, options: ProgramOptions): Log {
 /** Aborted by the first request to stop. A second ends the process where a person sits and waits. */
 function stopSignal(endsAtSecond: boolean): AbortSignal {
   const controller = new AbortController();
-  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  // Under nohup(1) the end of the terminal is no reason to stop.
+  const hangUp = isIgnored(constants.signals.SIGHUP) ? [] : (["SIGHUP"] as const);
+  for (const name of ["SIGINT", "SIGTERM", ...hangUp] as const) {
     process.on(name, () => {
       if (controller.signal.aborted && endsAtSecond) process.exit(EXIT_FAILED);
       controller.abort();
     });
   }
   return controller.signal;
+}
+
+/** Whether this process ignores the signal, as who started it wanted (`SigIgn` in proc_pid_status(5)). */
+function isIgnored(signal: number): boolean {
+  const mask = /^SigIgn:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "latin1"))?.[1];
+  return mask !== undefined && ((BigInt(`0x${mask}`) >> BigInt(signal - 1)) & 1n) === 1n;
 }

@@ -50,10 +50,14 @@ export async function runCommandLine(invocation: Invocation): Promise<number> {
   }
 }
 
+/** Flags without a value that may stand before `--version`. */
+const BARE_GLOBAL_FLAGS = ["--json", "--verbose"];
+
 /** The arguments with what the program's name and `--version` stand for. */
 export function commandArguments(invocation: Pick<Invocation, "calledAs" | "args">): string[] {
   const { calledAs, args } = invocation;
-  if (args[0] === "--version") return ["version", ...args.slice(1)];
+  const first = args.findIndex((argument) => !BARE_GLOBAL_FLAGS.includes(argument));
+  if (args[first] === "--version") return ["version", ...args.slice(0, first), ...args.slice(first + 1)];
   return WIREGUARD_LINKS.includes(basename(calledAs)) ? ["wireguard", ...args] : [...args];
 }
 

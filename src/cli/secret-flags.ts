@@ -1,7 +1,7 @@
 /** Flags whose values are secrets: where they may come from, and how they leave the process list. */
 
 import { readFileSync, statSync } from "node:fs";
-import { errorMessage, MinitailError } from "../base/errors.ts";
+import { MinitailError, systemReason } from "../base/errors.ts";
 
 const SECRET_FLAGS = ["secret", "join", "token"];
 
@@ -63,7 +63,10 @@ export function readSecret(flagName: string, value: string, warn: (message: stri
       warn(`others can read ${path}; chmod 600 ${path}`);
     }
   } catch (error) {
-    throw new MinitailError("usage", `cannot read the file of --${flagName}: ${errorMessage(error)}`, { cause: error });
+    throw new MinitailError("usage", `cannot read ${path} for --${flagName}: ${systemReason(error)}`, {
+      hint: `write --${flagName}=file:PATH with the path of a file that holds it`,
+      cause: error,
+    });
   }
   const secret = text.trim();
   if (secret === "") throw new MinitailError("usage", `the file of --${flagName} is empty: ${path}`);

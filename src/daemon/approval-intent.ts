@@ -46,6 +46,10 @@ export async function obtainApproval(input: ApprovalInput, intent: AskIntent): P
   if (kept) return kept;
   const registry = openRegistryAt([givenAddress(intent)]);
   let asked = intent;
+  // What is under way ends at once.
+  const giveUp = () => registry.close();
+  input.signal.addEventListener("abort", giveUp);
+  if (input.signal.aborted) giveUp();
   try {
     const { answer, sealed } = await askForApproval({
       ...input,
@@ -69,6 +73,7 @@ export async function obtainApproval(input: ApprovalInput, intent: AskIntent): P
   } catch (error) {
     throw intent.token === undefined && isMinitailError(error, "wrong-token") ? tokenNeeded(error) : error;
   } finally {
+    input.signal.removeEventListener("abort", giveUp);
     input.onApproval(undefined);
     registry.close();
   }

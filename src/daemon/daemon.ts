@@ -21,7 +21,7 @@ import { NodeUpkeep } from "./node-upkeep.ts";
 import type { UpOptions } from "./options.ts";
 import { routesOf } from "./routes.ts";
 import type { RunningNode } from "./running-node.ts";
-import { type Settings, settleSettings } from "./settings.ts";
+import { keepSettings, type Settings, settleSettings } from "./settings.ts";
 import { JOURNAL_FILE, StateDirectory } from "./state-directory.ts";
 import { makeStatus } from "./status.ts";
 import { Tunnel, type TunnelEvent } from "./tunnel.ts";
@@ -130,6 +130,7 @@ export class Daemon {
     this.#cleanUps.add(() => closeFd(monitorFd));
     const wire = openUdpWire(settings.port, 0);
     this.#cleanUps.add(() => wire.close());
+    keepSettings(state, options);
     const starting = this.#startTunnel(device, monitorFd, wire, settings);
     // Where the membership fails first, the workers are still waited for and ended: descriptors closed before that
     // would be other files by the time that a worker reads them.
@@ -198,12 +199,13 @@ export class Daemon {
     try {
       const server = await serveWgSocket(interfaceName, parts.tunnel, parts.port, this.#log);
       this.#cleanUps.add(() => server.close());
-      await journal.record({ kind: "file", path }, () => {});
     } catch (error) {
       if (!isMinitailError(error)) throw error;
       const message = `wg cannot show ${interfaceName}: ${error.message}`;
       this.#health.push({ code: "wg-socket-taken", message, hint: `end what has ${path}, then start minitail again` });
+      return;
     }
+    await journal.record({ kind: "file", path }, () => {});
   }
 
   #handleTunnelEvent(event: TunnelEvent): void {
@@ -258,7 +260,8 @@ export class Daemon {
 
   /** Leaves the tailnet, and ends as `down` does: who this machine was is forgotten. Throws what `leave` throws. */
   async logout(force: boolean): Promise<void> {
-    await this.running().leave(force);
+    // Who waits to be let in belongs to nobody yet.
+    if (this.#state !== "needs-approval") await this.running().leave(force);
     this.#forgets = true;
     this.down();
   }

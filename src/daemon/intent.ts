@@ -4,6 +4,7 @@
  */
 
 import { MinitailError } from "../base/errors.ts";
+import type { Log } from "../base/log.ts";
 import { parseRegistryUrl } from "../registry/url.ts";
 import { parseJoinKey } from "../trust/join-key.ts";
 import type { UpOptions } from "./options.ts";
@@ -37,12 +38,37 @@ export interface AskIntent {
  * What was asked for just now, or what an interrupted start was about, or else to make a tailnet. Throws `usage`, and
  * `state-damaged` where the folder is that of a member which has lost its membership: it is not made into another.
  */
-export function settleIntent(state: StateDirectory, options: UpOptions): Intent {
+export function settleIntent(state: StateDirectory, options: UpOptions, log: Log): Intent {
   const stored = readIntent(state);
   const given = givenIntent(options);
+  if (!given && stored) tellGoingOn(stored, log);
   const intent = (given && goingOn(given, stored)) ?? stored ?? firstIntent(state);
   keepIntent(state, intent);
   return intent;
+}
+
+/** Flags that were given long ago, and failed then, are a riddle to who sees them used. */
+function tellGoingOn(stored: Intent, log: Log): void {
+  const what = wordsOf(stored);
+  if (what) log.info(`going on with what up was told before: ${what}; minitail logout --force forgets it`);
+}
+
+function wordsOf(intent: Intent): string | undefined {
+  switch (intent.kind) {
+    case "create":
+      return undefined;
+    case "join":
+      return "to join by a join key";
+    case "secret":
+      return `to use a shared secret${intent.registryUrl === undefined ? "" : ` at ${displayOf(intent.registryUrl)}`}`;
+    case "ask":
+      return `to ask at ${displayOf(intent.registryUrl)} to be let in`;
+  }
+}
+
+/** Without secrets. */
+function displayOf(registryUrl: string): string {
+  return parseRegistryUrl(registryUrl).display;
 }
 
 export function keepIntent(state: StateDirectory, intent: Intent): void {
@@ -73,6 +99,7 @@ function givenIntent(options: UpOptions): Intent | undefined {
     parseJoinKey(joinKey);
     return { kind: "join", joinKey };
   }
+  if (registryUrl !== undefined) parseRegistryUrl(registryUrl);
   if (secret !== undefined) {
     return {
       kind: "secret",
@@ -82,7 +109,6 @@ function givenIntent(options: UpOptions): Intent | undefined {
     };
   }
   if (registryUrl === undefined) return undefined;
-  parseRegistryUrl(registryUrl);
   return { kind: "ask", registryUrl, ...(token === undefined ? {} : { token }) };
 }
 

@@ -8,6 +8,16 @@ import { signerOf } from "../trust/chain-state.ts";
 import { type NodeId, nodeIdOf } from "../trust/identity.ts";
 import { joinKeyIdOf } from "../trust/join-key.ts";
 import { decodeStatement, type Statement } from "../trust/statement.ts";
+import type { StatementBody } from "../trust/statement-body.ts";
+
+/** What others than signers with scope `all` say too. Who only admits removes nobody by a time far ahead. */
+const SAID_BY_OTHERS: ReadonlySet<StatementBody["kind"]> = new Set([
+  "rename",
+  "leave",
+  "admit-join-key",
+  "cancel-join-key",
+  "admit-machine",
+]);
 
 /** Looks at each statement of a chain once. */
 export class LateJoins {
@@ -40,7 +50,7 @@ export class LateJoins {
       const endMs = key?.expiresAtMs ?? 0;
       if (endMs !== 0 && Math.max(timeMs, this.#newestSignedMs) >= endMs)
         this.#late.set(nodeIdOf(body.machineKey), number);
-    } else if (body.kind !== "rename" && body.kind !== "leave") {
+    } else if (!SAID_BY_OTHERS.has(body.kind) || signerOf(chain.state, author)?.scope === "all") {
       this.#newestSignedMs = Math.max(this.#newestSignedMs, timeMs);
     }
   }

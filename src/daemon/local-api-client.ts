@@ -43,7 +43,10 @@ export class LocalApiClient {
 
   #unanswered(error: unknown, limitMs: number): MinitailError {
     if (error instanceof Error && error.name === "TimeoutError") {
-      return new MinitailError("timeout", `the daemon did not answer within ${limitMs} ms`, { cause: error });
+      return new MinitailError("timeout", `the daemon did not answer within ${limitMs} ms`, {
+        hint: "it is stopped or hangs; end its process, then minitail down --force takes back what it left",
+        cause: error,
+      });
     }
     if (isForbidden(this.#socketPath)) {
       return new MinitailError("not-permitted", `cannot open ${this.#socketPath}: permission denied`, {

@@ -3,7 +3,7 @@
 import { chmodSync, lstatSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { dirname } from "node:path";
-import { errorMessage, isMinitailError, MinitailError } from "../base/errors.ts";
+import { errorMessage, isMinitailError, MinitailError, systemReason } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import { makePrivateDirectory } from "../host/atomic-file.ts";
 import type { ApiCall, ApiFailure } from "./calls/call.ts";
@@ -30,9 +30,12 @@ export interface LocalApiServer {
 /** No request of ours comes near it. */
 const MAXIMUM_REQUEST_BYTES = 1024 * 1024;
 
-/** Serves these calls at `socketPath`. Throws `daemon-already-running` where another daemon answers there. */
+/**
+ * Serves these calls at `socketPath`. Throws `daemon-already-running` where another daemon answers there, `usage` where
+ * no socket can be, and `state-unwritable` for its folder.
+ */
 export async function serveLocalApi(socketPath: string, routes: readonly Route[], log: Log): Promise<LocalApiServer> {
-  makePrivateDirectory(dirname(socketPath));
+  makePrivateDirectory(dirname(socketPath), "choose another path with --socket");
   refuseOtherFile(socketPath);
   if (await answers(socketPath)) {
     throw new MinitailError("daemon-already-running", `a minitail daemon already listens on ${socketPath}`, {
@@ -41,19 +44,15 @@ export async function serveLocalApi(socketPath: string, routes: readonly Route[]
   }
   rmSync(socketPath, { force: true });
   const byName = new Map(routes.map((each) => [each.name, each]));
-  const server = Bun.serve({
-    unix: socketPath,
-    maxRequestBodySize: MAXIMUM_REQUEST_BYTES,
-    fetch: async (request, server) => {
-      // A ping may be waited for longer than connections may idle.
-      server.timeout(request, 0);
-      try {
-        return await answer(byName, request);
-      } catch (error) {
-        log.debug(`local API: ${errorMessage(error)}`);
-        return failure(error);
-      }
-    },
+  const server = listenAt(socketPath, async (request, server) => {
+    // A ping may be waited for longer than connections may idle.
+    server.timeout(request, 0);
+    try {
+      return await answer(byName, request);
+    } catch (error) {
+      log.debug(`local API: ${errorMessage(error)}`);
+      return failure(error);
+    }
   });
   chmodSync(socketPath, 0o600);
   return {
@@ -62,6 +61,19 @@ export async function serveLocalApi(socketPath: string, routes: readonly Route[]
       rmSync(socketPath, { force: true });
     },
   };
+}
+
+type Handler = (request: Request, server: Bun.Server<undefined>) => Promise<Response>;
+
+function listenAt(socketPath: string, handle: Handler): Bun.Server<undefined> {
+  try {
+    return Bun.serve({ unix: socketPath, maxRequestBodySize: MAXIMUM_REQUEST_BYTES, fetch: handle });
+  } catch (error) {
+    throw new MinitailError("usage", `cannot make the socket ${socketPath}: ${systemReason(error)}`, {
+      hint: "choose another path with --socket",
+      cause: error,
+    });
+  }
 }
 
 async function answer(routes: ReadonlyMap<string, Route>, request: Request): Promise<Response> {

@@ -59,8 +59,7 @@ export async function enter(
   const giveUp = () => home.close();
   signal.addEventListener("abort", giveUp);
   if (signal.aborted) giveUp();
-  const { url } = home.client;
-  const slow = setTimeout(() => input.onWaiting(`waiting for the registry ${url} to answer`), SAID_AFTER_MS);
+  const slow = tellIfSilent(input, home.client.url);
   try {
     const tailnet = await withRetry(() => join(contextOf(input, home)), {
       signal,
@@ -79,6 +78,11 @@ export async function enter(
     clearTimeout(slow);
     signal.removeEventListener("abort", giveUp);
   }
+}
+
+/** Says after a while that the registry at `url` does not answer; the timer is cleared when it did, or failed. */
+export function tellIfSilent({ onWaiting }: MembershipOptions, url: string): Timer {
+  return setTimeout(() => onWaiting(`waiting for the registry ${url} to answer`), SAID_AFTER_MS);
 }
 
 /** Says for whom this machine waits, and until when. */

@@ -2,9 +2,10 @@
 
 import { equalBytes } from "../base/bytes.ts";
 import { isExpired } from "../netmap/lifetime.ts";
-import type { FormerMember, Member } from "../trust/chain-state.ts";
+import type { Member } from "../trust/chain-state.ts";
 import type { HealthItem } from "./api.ts";
 import { memberSigners } from "./signers.ts";
+import { formatTime } from "./status.ts";
 import type { Tailnet } from "./tailnet.ts";
 import { formatSpan } from "./tailnet-clock.ts";
 
@@ -26,12 +27,12 @@ export function describeRemoval({ state, selfId, self }: Tailnet): string | unde
   if (!former) return "this machine was removed from the tailnet";
   if (former.how === "left") return "this machine has left the tailnet";
   const remover = [...state.members.values()].find(({ machineKey }) => equalBytes(machineKey, former.by));
-  return `this machine was removed from the tailnet${remover ? ` by ${remover.name}` : ""} at ${timeOf(former)}`;
+  return `this machine was removed from the tailnet${remover ? ` by ${remover.name}` : ""} at ${formatTime(former.atMs)}`;
 }
 
 /** What the owner of a machine can do that belongs no more. */
 export const COME_BACK_HINT =
-  "to come back: minitail up --registry URL, and a signer's yes; or minitail logout, and join as a new machine";
+  "to come back: minitail up --registry URL, and a signer's yes; or minitail logout --force, and join as a new machine";
 
 function removedItem(tailnet: Tailnet): HealthItem {
   return { code: "machine-removed", message: describeRemoval(tailnet)!, hint: COME_BACK_HINT };
@@ -53,10 +54,6 @@ function endItem(tailnet: Tailnet, member: Member): HealthItem | undefined {
 function signerNames({ state }: Tailnet): string {
   const names = memberSigners(state, "all").map(({ name }) => name);
   return names.join(" or ") || "a machine that joined with the shared secret";
-}
-
-function timeOf({ atMs }: FormerMember): string {
-  return new Date(atMs).toISOString();
 }
 
 const KEY_MISSING: HealthItem = {

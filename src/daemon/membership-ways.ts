@@ -2,6 +2,7 @@
 
 import { isMinitailError, MinitailError } from "../base/errors.ts";
 import { systemRandom } from "../crypto/random.ts";
+import { refuseRoutedPool } from "../host/interface.ts";
 import { pinOfTlsSeed } from "../registry/tls-identity.ts";
 import { parseRegistryUrl } from "../registry/url.ts";
 import { type JoinKey, parseJoinKey } from "../trust/join-key.ts";
@@ -11,7 +12,7 @@ import { enterApproved } from "./approved-start.ts";
 import { generateEmbeddedRegistryKeys, readEmbeddedRegistryKeys } from "./embedded-registry.ts";
 import type { AskIntent, Intent } from "./intent.ts";
 import type { Membership, MembershipOptions } from "./membership.ts";
-import { enter, enterElsewhere, serveHere, storeOf, waitingTeller } from "./membership-enter.ts";
+import { enter, enterElsewhere, serveHere, storeOf, tellIfSilent, waitingTeller } from "./membership-enter.ts";
 import type { RegistryAddress } from "./registry-connection.ts";
 import type { TailnetContext } from "./tailnet-context.ts";
 import { createTailnet, joinBySecret, joinTailnet, openTailnet } from "./tailnet-start.ts";
@@ -37,7 +38,10 @@ async function createHere(input: MembershipOptions): Promise<Membership> {
   return enter(input, [embedded.own], embedded, async (context) => {
     // A first try that failed after the tailnet was on disk is gone on with: it has been made.
     const { pool, name } = settings;
-    return openTailnet(context) ?? (await createTailnet(context, { pool, name, registryToken: keys.token }));
+    const made = openTailnet(context);
+    if (made) return made;
+    refuseRoutedPool(pool);
+    return createTailnet(context, { pool, name, registryToken: keys.token });
   });
 }
 
@@ -46,10 +50,20 @@ async function joinByKey(input: MembershipOptions, joinKey: JoinKey): Promise<Me
 }
 
 async function joinByApproval(input: MembershipOptions, intent: AskIntent): Promise<Membership> {
-  const { state, settings, signal, onApproval } = input;
+  const { state, settings, signal } = input;
   const identity = loadOrCreateIdentity(storeOf(state), systemRandom);
-  const onWaiting = waitingTeller(input);
-  const answer = await obtainApproval({ state, identity, name: settings.name, signal, onWaiting, onApproval }, intent);
+  const tellWaiting = waitingTeller(input);
+  const slow = tellIfSilent(input, parseRegistryUrl(intent.registryUrl).display);
+  const onWaiting = (error: Error, delayMs: number) => {
+    clearTimeout(slow);
+    tellWaiting(error, delayMs);
+  };
+  const onApproval: MembershipOptions["onApproval"] = (shown) => {
+    clearTimeout(slow);
+    input.onApproval(shown);
+  };
+  const request = { state, identity, name: settings.name, signal, onWaiting, onApproval };
+  const answer = await obtainApproval(request, intent).finally(() => clearTimeout(slow));
   const addresses = approvedAddresses(intent, answer);
   return enterElsewhere(input, addresses, (context) => enterApproved(context, answer)).catch((error: unknown) => {
     if (isMinitailError(error, "machine-removed")) forgetApproval(state, intent);
@@ -73,9 +87,10 @@ async function joinBySharedSecret(
   if (intent.registryUrl !== undefined) {
     const address = secretRegistryAddress(intent.registryUrl, intent.token, keys);
     return enterElsewhere(input, [address], join).catch((error: unknown) => {
-      throw asWrongSecret(error, intent.token);
+      throw asWrongSecret(error, intent);
     });
   }
+  refuseRoutedPool(pool);
   const embedded = await serveHere(input, { tlsSeed: keys.tlsSeed, token: keys.registryToken, olderTokens: [] });
   return enter(input, [embedded.own], embedded, join);
 }
@@ -87,9 +102,10 @@ export function secretRegistryAddress(url: string, token: string | undefined, ke
   return { urls: [url], token: keys.registryToken, pin: parsed.pin ?? pinOfTlsSeed(keys.tlsSeed) };
 }
 
-/** A registry whose key and token follow from another secret shows that by its pin. */
-function asWrongSecret(error: unknown, token: string | undefined): unknown {
+/** A registry whose key and token follow from another secret shows that by its pin. Redis has a password of its own. */
+function asWrongSecret(error: unknown, { registryUrl, token }: Extract<Intent, { kind: "secret" }>): unknown {
   if (token !== undefined || !isMinitailError(error)) return error;
+  if (registryUrl === undefined || parseRegistryUrl(registryUrl).kind === "redis") return error;
   if (error.code !== "wrong-pin" && error.code !== "wrong-token") return error;
   return new MinitailError("wrong-secret", "the registry there is of another shared secret", {
     hint: "check --secret, or give the registry's own --token and the #pin= of its URL",

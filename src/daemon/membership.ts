@@ -26,6 +26,7 @@ import type { RegistryAddress } from "./registry-connection.ts";
 import { RegistryHome } from "./registry-home.ts";
 import type { Settings } from "./settings.ts";
 import type { StateDirectory } from "./state-directory.ts";
+import { formatTime } from "./status.ts";
 import type { Tailnet } from "./tailnet.ts";
 import { openTailnet, tailnetIdOfSecret } from "./tailnet-start.ts";
 import { loadChain, loadMembership, loadOrCreateIdentity } from "./tailnet-store.ts";
@@ -57,10 +58,10 @@ export interface MembershipOptions {
 export async function establishMembership(input: MembershipOptions): Promise<Membership> {
   const { state, options } = input;
   const known = loadMembership(storeOf(state));
-  if (!known) return follow(input, settleIntent(state, options));
+  if (!known) return follow(input, settleIntent(state, options, input.log));
   if (mayComeBack(state, options) && formerSelf(state)) {
     await refuseOtherInvitation(options, known.tailnetId);
-    return follow(input, settleIntent(state, options));
+    return follow(input, settleIntent(state, options, input.log));
   }
   await takeUpOptions(input, known.tailnetId);
   return reopen(input);
@@ -133,7 +134,7 @@ function refuseFormerMember({ state }: MembershipOptions): void {
   const former = formerSelf(state);
   if (!former) return;
   const end = former.how === "left" ? "has left the tailnet" : "was removed from the tailnet";
-  throw new MinitailError("machine-removed", `this machine ${end} at ${new Date(former.atMs).toISOString()}`, {
+  throw new MinitailError("machine-removed", `this machine ${end} at ${formatTime(former.atMs)}`, {
     hint: COME_BACK_HINT,
   });
 }

@@ -10,8 +10,11 @@ export interface ProgramIo {
   readonly log: Log;
   /** Whether a person reads what `print` writes. A detached program prints on the terminal of who started it. */
   readonly isTerminal: boolean;
-  /** A line for the person, or program, that started this one; after `ready` only a program in the foreground has one. */
-  print(line: string): void;
+  /**
+   * Lines for the person, or the same facts for the program, that started this one; what has no facts is for people
+   * alone. After `ready` only a program in the foreground has somebody to tell.
+   */
+  print(text: string, facts?: object): void;
   /** Says that the program does its work from here on. Who started it detached goes on; call it once. */
   ready(): void;
   /** Aborted by Ctrl-C and SIGTERM: the program takes back what it changed, and returns. */

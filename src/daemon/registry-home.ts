@@ -104,7 +104,7 @@ export class RegistryHome {
       .digest("hex");
     const followed = this.#state.read(MOVE_FILE);
     if (followed && decodeUtf8(followed)?.trim() === hash) return false;
-    this.useAddresses(places.map(addressOf));
+    this.useAddresses(places.map((place) => this.#withKnownToken(addressOf(place))));
     this.#state.write(MOVE_FILE, `${hash}\n`);
     return true;
   }
@@ -126,6 +126,14 @@ export class RegistryHome {
   close(): void {
     this.#closed = true;
     this.client.close();
+  }
+
+  /** Where the chain says none for the registry that is followed already, that one's holds: it goes with the epochs. */
+  #withKnownToken(address: RegistryAddress): RegistryAddress {
+    const { pin, token } = address;
+    if (token !== undefined || !pin) return address;
+    const same = this.addresses.find((known) => known.pin && equalBytes(known.pin, pin));
+    return same ? { ...address, token: same.token } : address;
   }
 
   #follow(addresses: readonly RegistryAddress[]): void {

@@ -30,8 +30,10 @@ export async function runRegistryServe(options: RegistryOptions, io: ProgramIo):
     log: io.log,
   });
   try {
-    io.print(listensEverywhere(options.listen) ? server.urlAt(ownAddress()) : server.url);
-    if (options.token === undefined) io.log.info(`its members give --token file:${tokenFile}`);
+    const url = listensEverywhere(options.listen) ? server.urlAt(ownAddress()) : server.url;
+    const isTokenKept = options.token === undefined;
+    io.print(url, { url, ...(isTokenKept ? { tokenFile } : {}) });
+    if (isTokenKept) io.log.info(`its members give --token file:${tokenFile}`);
     io.ready();
     await aborted(io.stop);
   } finally {

@@ -1,5 +1,6 @@
 /** Every call of the local API, and what the daemon does to answer it. */
 
+import { isMinitailError, MinitailError } from "../base/errors.ts";
 import { createJoinKeyCall } from "./calls/create-join-key.ts";
 import { downCall } from "./calls/down.ts";
 import { keyListCall } from "./calls/key-list.ts";
@@ -37,37 +38,40 @@ import { lockStatus } from "./lock-status.ts";
 import { makeMetrics } from "./metrics.ts";
 import { nodeList } from "./node-list.ts";
 import { backUpRegistry } from "./registry-backup.ts";
+import type { RunningNode } from "./running-node.ts";
 
-/** The calls of this daemon; those that need a node throw `daemon-not-running` until it runs. */
+/** The calls of this daemon; those that need a node throw `daemon-starting` or `not-approved` until it runs. */
 export function routesOf(daemon: Daemon): readonly Route[] {
-  const tailnet = () => daemon.running().parts.membership.tailnet;
+  const running = () => runningNode(daemon);
+  const tailnet = () => running().parts.membership.tailnet;
   return [
     route(statusCall, () => daemon.status()),
     route(downCall, () => {
       daemon.down();
       return {};
     }),
-    route(pingCall, (request) => daemon.running().ping(request)),
-    route(registryStatusCall, () => daemon.running().registryStatus()),
+    route(pingCall, (request) => running().ping(request)),
+    route(registryStatusCall, () => running().registryStatus()),
     route(moveRegistryCall, (request) => {
-      const { tailnet, registryHome } = daemon.running().parts.membership;
+      const { tailnet, registryHome } = running().parts.membership;
       return moveRegistry(tailnet, registryHome, request);
     }),
-    route(backUpRegistryCall, (request) => backUpRegistry(daemon.running().parts.membership.embedded, request)),
-    route(metricsCall, () => ({ metrics: makeMetrics(daemon.running(), daemon.status().health) })),
-    route(createJoinKeyCall, (request) => daemon.running().createKey(request)),
-    route(rotateNodeKeyCall, () => daemon.running().rotateNodeKey()),
+    route(backUpRegistryCall, (request) => backUpRegistry(running().parts.membership.embedded, request)),
+    route(metricsCall, () => ({ metrics: makeMetrics(running(), daemon.status().health) })),
+    route(createJoinKeyCall, (request) => running().createKey(request)),
+    route(rotateNodeKeyCall, () => running().rotateNodeKey()),
     route(keyListCall, () => keyList(tailnet())),
     route(revokeKeyCall, async ({ id }) => listedKey(tailnet(), await revokeKey(tailnet(), id))),
-    route(removeNodeCall, (request) => daemon.running().removeNode(request)),
-    route(setExpiryCall, (request) => daemon.running().setExpiry(request)),
+    route(removeNodeCall, (request) => running().removeNode(request)),
+    route(setExpiryCall, (request) => running().setExpiry(request)),
     route(logoutCall, async ({ force }) => {
+      if (daemon.status().state !== "needs-approval") running();
       await daemon.logout(force);
       return {};
     }),
     route(nodeListCall, () => nodeList(tailnet())),
     route(askingMachineCall, (request) => findAskingMachine(tailnet(), request.code)),
-    route(approveCall, (request) => daemon.running().approve(request)),
+    route(approveCall, (request) => running().approve(request)),
     route(renameNodeCall, ({ node, name }) => renameNode(tailnet(), node, name)),
     route(freeNameCall, ({ name }) => freeName(tailnet(), name)),
     route(lockStatusCall, () => lockStatus(tailnet())),
@@ -77,4 +81,24 @@ export function routesOf(daemon: Daemon): readonly Route[] {
     route(lockSettleCall, ({ hash }) => settleFork(tailnet(), hash)),
     route(lockRemoveCall, ({ name, withMachines }) => removeSigner(tailnet(), name, withMachines)),
   ];
+}
+
+/** This node. Before it runs the daemon does run all the same: who asks can wait, or let this machine in. */
+export function runningNode(daemon: Pick<Daemon, "running" | "status">): RunningNode {
+  try {
+    return daemon.running();
+  } catch (error) {
+    if (!isMinitailError(error, "daemon-not-running")) throw error;
+    throw daemon.status().state === "needs-approval" ? notApproved() : starting();
+  }
+}
+
+function notApproved(): MinitailError {
+  return new MinitailError("not-approved", "this machine is no member yet: it waits to be let in", {
+    hint: "minitail status shows the code for minitail node approve",
+  });
+}
+
+function starting(): MinitailError {
+  return new MinitailError("daemon-starting", "the daemon is still starting", { hint: "minitail status tells when" });
 }

@@ -34,16 +34,13 @@ type StoredSettings = Partial<
   Pick<UpOptions, "name" | "pool" | "interfaceName" | "port" | "mtuBytes" | "listen" | "dataPlane" | "offloads">
 >;
 
-/** Lays what was given over what was stored, stores that, and fills it up with defaults. Throws `usage`. */
+/** What was given, over what was stored, filled up with defaults. Throws `usage`. */
 export function settleSettings(state: StateDirectory, options: UpOptions): Settings {
-  const stored = readStored(state);
-  const { name, pool, interfaceName, port, mtuBytes, listen, dataPlane, offloads } = options;
-  const given = Object.entries({ name, pool, interfaceName, port, mtuBytes, listen, dataPlane, offloads });
-  const merged: StoredSettings = { ...stored, ...Object.fromEntries(given.filter(([, value]) => value !== undefined)) };
-  const settings: Settings = {
+  const merged = mergeStored(state, options);
+  return {
     name: merged.name ?? hostname(),
     pool: parsePool(merged.pool ?? DEFAULT_POOL_TEXT),
-    interfaceName: merged.interfaceName ?? DEFAULT_INTERFACE_NAME,
+    interfaceName: interfaceNameOf(merged.interfaceName ?? DEFAULT_INTERFACE_NAME),
     port: merged.port ?? DEFAULT_PORT,
     mtuBytes: merged.mtuBytes ?? DEFAULT_MTU_BYTES,
     listen: merged.listen ?? [`:${DEFAULT_PORT}`],
@@ -51,8 +48,17 @@ export function settleSettings(state: StateDirectory, options: UpOptions): Setti
     dataPlane: merged.dataPlane ?? "auto",
     offloads: OFFLOADS.filter((offload) => merged.offloads?.includes(offload) ?? true),
   };
-  state.writeJson(SETTINGS_FILE, merged);
-  return settings;
+}
+
+/** Stores what was given, for the next start: once it is known that this machine can do it. */
+export function keepSettings(state: StateDirectory, options: UpOptions): void {
+  state.writeJson(SETTINGS_FILE, mergeStored(state, options));
+}
+
+function mergeStored(state: StateDirectory, options: UpOptions): StoredSettings {
+  const { name, pool, interfaceName, port, mtuBytes, listen, dataPlane, offloads } = options;
+  const given = Object.entries({ name, pool, interfaceName, port, mtuBytes, listen, dataPlane, offloads });
+  return { ...readStored(state), ...Object.fromEntries(given.filter(([, value]) => value !== undefined)) };
 }
 
 /** Throws `state-damaged` for what was not stored here. */
@@ -78,6 +84,14 @@ function isStored(value: unknown): value is StoredSettings {
 
 function isListOfTexts(value: unknown): value is readonly string[] {
   return Array.isArray(value) && value.every((item) => typeof item === "string");
+}
+
+/** What the kernel takes for one (dev_valid_name in net/core/dev.c), but for what it would put a number into. */
+function interfaceNameOf(text: string): string {
+  if (/^[^\s/:%]{1,15}$/.test(text) && text !== "." && text !== "..") return text;
+  throw new MinitailError("usage", `${text} is no name for an interface`, {
+    hint: "use 1 to 15 letters, digits, dots, dashes or underscores",
+  });
 }
 
 function parsePool(text: string): readonly IpPrefix[] {

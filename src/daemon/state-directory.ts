@@ -5,10 +5,10 @@
  * One daemon at a time holds it. Every file is written whole or not at all, and for its owner alone.
  */
 
-import { closeSync, openSync, rmSync } from "node:fs";
+import { closeSync, ftruncateSync, openSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { lockFile } from "bun-ffi-tun";
-import { errorMessage, MinitailError } from "../base/errors.ts";
+import { MinitailError, systemReason } from "../base/errors.ts";
 import { makePrivateDirectory, readFileIfThere, writeFileAtomically } from "../host/atomic-file.ts";
 import { FORMAT_VERSION, upgradeState } from "./state-upgrade.ts";
 
@@ -103,20 +103,39 @@ export class StateDirectory {
   }
 }
 
-/** The lock ends with the process, however it ends. */
+/** The lock ends with the process, however it ends. Its file names the process for who finds it taken. */
 function takeLock(path: string): number {
   let fd: number;
   try {
     fd = openSync(path, "a", 0o600);
   } catch (error) {
-    throw new MinitailError("state-unwritable", `cannot write ${path}: ${errorMessage(error)}`, {
+    throw new MinitailError("state-unwritable", `cannot write ${path}: ${systemReason(error)}`, {
       hint: "choose another folder with --state-dir",
       cause: error,
     });
   }
-  if (lockFile(fd)) return fd;
+  if (lockFile(fd)) {
+    writeProcessId(fd);
+    return fd;
+  }
   closeSync(fd);
+  const processId = readProcessId(path);
+  const kill = processId === undefined ? "" : ` (kill ${processId} where that finds no daemon)`;
   throw new MinitailError("state-locked", `another minitail uses the state in ${path.replace(/\/lock$/, "")}`, {
-    hint: "stop it with minitail down, or give this one its own --state-dir, --socket and --tun",
+    hint: `stop it with minitail down${kill}, or give this one its own --state-dir, --socket and --tun`,
   });
+}
+
+function writeProcessId(fd: number): void {
+  try {
+    ftruncateSync(fd);
+    writeSync(fd, `${process.pid}\n`);
+  } catch {
+    // A disk that is full: it is said in words of more use by what has to be on it.
+  }
+}
+
+/** `undefined` where the file names none, as on a full disk. */
+function readProcessId(path: string): string | undefined {
+  return /^\d{1,10}$/m.exec(new TextDecoder().decode(readFileIfThere(path)))?.[0];
 }

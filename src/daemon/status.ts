@@ -8,6 +8,7 @@ import type { Netmap, NetmapNode } from "../netmap/netmap.ts";
 import { formatTailnetId } from "../trust/identity.ts";
 import type { DaemonState, HealthItem, NodeStatus, PathStatus, Status } from "./api.ts";
 import type { ShownApproval } from "./approval-intent.ts";
+import { cipherSpeed } from "./cipher-speed.ts";
 import type { Mesh, MeshPeer } from "./mesh.ts";
 import type { RunningNode } from "./running-node.ts";
 
@@ -30,6 +31,7 @@ export function makeStatus(
     return { version: VERSION, state, ...nothing, approval, health };
   }
   const { tunnel, mesh, settings } = node.parts;
+  const speed = cipherSpeed(tunnel.aead);
   return {
     version: VERSION,
     state,
@@ -39,6 +41,8 @@ export function makeStatus(
     registry: node.registryState(),
     dataplane: {
       aead: tunnel.aead,
+      sealMicroseconds: speed?.sealMicroseconds ?? null,
+      openMicroseconds: speed?.openMicroseconds ?? null,
       offloads: tunnel.offloads,
       offloadsOff: offloadsOff(node),
       mtu: settings.mtuBytes,

@@ -19,12 +19,15 @@ export function clockBehindMs(newestSignedMs: number, nowMs: number): number {
   return behindMs > CLOCK_TOLERANCE_MS ? behindMs : 0;
 }
 
-/** The newest time that a signer signed, in the chain or in a record of its own; 0 for none. */
+/**
+ * The newest time that a signer with scope `all` signed, in the chain or in a record of its own; 0 for none. Who only
+ * admits ends no membership, and so sets no clock.
+ */
 export function newestSignedTimeMs(state: ChainState, records: ReadonlyMap<NodeId, MachineRecord>): number {
   let newestMs = state.newestSignerTimeMs;
   for (const { id, machineKey } of state.members.values()) {
     const record = records.get(id);
-    if (record && signerOf(state, machineKey)) newestMs = Math.max(newestMs, record.timeMs);
+    if (record && signerOf(state, machineKey)?.scope === "all") newestMs = Math.max(newestMs, record.timeMs);
   }
   return newestMs;
 }

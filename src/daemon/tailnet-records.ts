@@ -243,7 +243,9 @@ export class RecordBook {
 
   #noteLocked(id: NodeId, sealed: Uint8Array): void {
     const epoch = epochOfSeal(sealed);
-    if (epoch !== undefined && !this.#epochs.keys.has(epoch)) this.#locked.set(id, epoch);
+    if (epoch === undefined || this.#epochs.keys.has(epoch)) return;
+    // The first of them to open: junk may claim any epoch.
+    this.#locked.set(id, Math.min(epoch, this.#locked.get(id) ?? epoch));
   }
 
   #keep(id: NodeId, kept: KeptRecord): void {
@@ -259,7 +261,9 @@ export class RecordBook {
   /** Whether the chain knows it; who is not known yet is remembered. */
   #isMember(id: NodeId): boolean {
     if (this.#findMember(id)) return true;
-    if (this.#early.size < MOST_EARLY_RECORDS && parseNodeId(id)) this.#early.add(id);
+    if (parseNodeId(id)) this.#early.add(id);
+    // Invented ids push each other out, and a machine that joins now is among the last.
+    if (this.#early.size > MOST_EARLY_RECORDS) this.#early.delete(this.#early.values().next().value!);
     return false;
   }
 }

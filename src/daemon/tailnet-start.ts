@@ -174,6 +174,7 @@ export function readerOf(
   const { registry, random } = context;
   const epochs = new Epochs(tailnetId, membership.epochs);
   const onEpoch = () => context.useTokens?.(epochs.registryTokens);
+  onEpoch();
   return { list: new ChainList({ registry, random, tailnetId, epochs, sealKeys, onEpoch }), epochs };
 }
 

@@ -1,10 +1,14 @@
 /** `minitail up`: the daemon from its start until Ctrl-C, `down`, or the end of its interface. */
 
 import { errorMessage, MinitailError } from "../base/errors.ts";
-import { formatAddress } from "../base/ip.ts";
+import { formatAddress, formatPrefix, maskPrefix, parsePrefix } from "../base/ip.ts";
+import type { Log } from "../base/log.ts";
+import type { Netmap, NetmapNode } from "../netmap/netmap.ts";
+import { normalizeName } from "../trust/name.ts";
 import type { ShownApproval } from "./approval-intent.ts";
 import { Daemon, isGivenUp } from "./daemon.ts";
 import type { ProgramIo, UpOptions } from "./options.ts";
+import { formatTime } from "./status.ts";
 
 /** How long the join line of a new tailnet's first `up` is good for. */
 const JOIN_LINE_LIVES_MS = 3_600_000;
@@ -14,6 +18,7 @@ export async function runUp(options: UpOptions, io: ProgramIo): Promise<number> 
   const daemon = await startInTime(options, io);
   if (!daemon) return 0;
   try {
+    tellIgnored(daemon.running().netmap, options, io.log);
     await greet(daemon, io);
     io.ready();
     const stopped = Promise.withResolvers<undefined>();
@@ -39,7 +44,7 @@ async function startInTime(options: UpOptions, io: ProgramIo): Promise<Daemon | 
     };
     const onApproval = (shown: ShownApproval) => {
       waitingFor = "waiting to be let in";
-      for (const line of approvalLines(shown)) io.print(line);
+      printApproval(shown, io);
     };
     return await Daemon.start({ options, log: io.log, signal, onWaiting, onApproval });
   } catch (error) {
@@ -50,35 +55,59 @@ async function startInTime(options: UpOptions, io: ProgramIo): Promise<Daemon | 
   }
 }
 
-function approvalLines({ code, nodeId }: ShownApproval): string[] {
-  return [
+function printApproval({ code, nodeId, expiresAtMs }: ShownApproval, io: ProgramIo): void {
+  const lines = [
     "to let this machine in, run on a member within ten minutes:",
     "",
     `    minitail node approve ${code}`,
     "",
     `it shows this machine's id, which is ${nodeId}`,
   ];
+  io.print(lines.join("\n"), { approval: { code, nodeId, expiresAt: formatTime(expiresAtMs) } });
+}
+
+/** A name and a pool are chosen when a machine or a network is new: says so to who gives others afterwards. */
+export function tellIgnored(
+  network: { readonly self: Pick<NetmapNode, "name">; readonly pool: Netmap["pool"] },
+  { name, pool }: Pick<UpOptions, "name" | "pool">,
+  log: Log,
+): void {
+  const wanted = name === undefined ? undefined : normalizeName(name);
+  const { name: known } = network.self;
+  if (wanted !== undefined && wanted !== known) {
+    log.warn(`this machine is called ${known}, not ${wanted}; minitail node rename ${known} ${wanted} changes that`);
+  }
+  const prefix = pool === undefined ? undefined : parsePrefix(pool);
+  const given = prefix && formatPrefix(maskPrefix(prefix));
+  const addresses = network.pool.map(formatPrefix);
+  if (given !== undefined && !addresses.includes(given)) {
+    log.warn(`the network's addresses are ${addresses.join(", ")}: --pool is for a new network`);
+  }
 }
 
 /** Says who this machine is, and on the first one how others come in. */
 async function greet(daemon: Daemon, io: ProgramIo): Promise<void> {
   const { self } = daemon;
   if (!self) return;
-  io.print(`this machine is ${self.name}, ${self.addresses.map(formatAddress).join(", ")}`);
+  const addresses = self.addresses.map(formatAddress);
+  io.print(`this machine is ${self.name}, ${addresses.join(", ")}`, {
+    self: { id: self.id, name: self.name, addresses },
+  });
   if (!daemon.servesRegistry) return;
   if (!io.isTerminal) {
     io.print("to add another machine, run here: minitail key create");
     return;
   }
   try {
-    const { key } = await daemon.running().createKey({
+    const { id, key, expiresAt } = await daemon.running().createKey({
       reusable: true,
       ephemeral: false,
       expiresInMs: JOIN_LINE_LIVES_MS,
       tags: [],
       user: "",
     });
-    io.print(`to add another machine within the hour, run there:\n\n    minitail up --join ${key}\n`);
+    const text = `to add another machine within the hour, run there:\n\n    minitail up --join ${key}\n`;
+    io.print(text, { joinKey: { id, key, expiresAt } });
   } catch (error) {
     io.log.warn(`no join key could be made: ${errorMessage(error)}`);
   }

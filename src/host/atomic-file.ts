@@ -2,7 +2,7 @@
 
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
-import { errorMessage, MinitailError } from "../base/errors.ts";
+import { MinitailError, systemReason } from "../base/errors.ts";
 
 /** Replaces the file at `path` by `contents`, readable by its owner alone. Throws `state-unwritable`. */
 export function writeFileAtomically(path: string, contents: Uint8Array | string): void {
@@ -20,7 +20,7 @@ export function writeFileAtomically(path: string, contents: Uint8Array | string)
     syncDirectory(dirname(path));
   } catch (error) {
     rmSync(temporary, { force: true });
-    throw new MinitailError("state-unwritable", `cannot write ${path}: ${errorMessage(error)}`, {
+    throw new MinitailError("state-unwritable", `cannot write ${path}: ${systemReason(error)}`, {
       hint: "make room on the disk or choose another folder with --state-dir",
       cause: error,
     });
@@ -33,20 +33,20 @@ export function readFileIfThere(path: string): Uint8Array | undefined {
     return new Uint8Array(readFileSync(path));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw new MinitailError("state-damaged", `cannot read ${path}: ${errorMessage(error)}`, {
+    throw new MinitailError("state-damaged", `cannot read ${path}: ${systemReason(error)}`, {
       hint: "put it back from a backup",
       cause: error,
     });
   }
 }
 
-/** A folder, with those above it, that only its owner can enter. Throws `state-unwritable`. */
-export function makePrivateDirectory(path: string): void {
+/** A folder, with those above it, that only its owner can enter. Throws `state-unwritable`, with `hint`. */
+export function makePrivateDirectory(path: string, hint = "choose another with --state-dir"): void {
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 });
   } catch (error) {
-    throw new MinitailError("state-unwritable", `cannot make the folder ${path}: ${errorMessage(error)}`, {
-      hint: "choose another with --state-dir",
+    throw new MinitailError("state-unwritable", `cannot make the folder ${path}: ${systemReason(error)}`, {
+      hint,
       cause: error,
     });
   }

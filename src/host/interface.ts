@@ -9,17 +9,20 @@ import {
   isSystemError,
   listAddresses,
   listLinks,
+  listRoutes,
   type NetlinkSocket,
   openNetlink,
   openTun,
   SystemError,
   setTunOffload,
+  TABLE_MAIN,
   TUN_F_CSUM,
   TUN_F_TSO4,
   TUN_F_TSO6,
   TUN_F_USO4,
   TUN_F_USO6,
 } from "bun-ffi-tun";
+import { equalBytes } from "../base/bytes.ts";
 import { MinitailError } from "../base/errors.ts";
 import { formatPrefix, type IpAddress, type IpPrefix, isIpv4, maskPrefix } from "../base/ip.ts";
 
@@ -100,9 +103,15 @@ function tunError(name: string, error: unknown): unknown {
         hint: "load the tun module (modprobe tun), or give the container --device /dev/net/tun",
         ...cause,
       });
+    case "ENOTTY":
+    case "EISDIR":
+      return new MinitailError("tun-unavailable", "/dev/net/tun is not the TUN device", {
+        hint: "remove it, and make it with mknod /dev/net/tun c 10 200, or give the container --device /dev/net/tun",
+        ...cause,
+      });
     case "EBUSY":
       return new MinitailError("interface-taken", `the interface ${name} exists already`, {
-        hint: "another program has it; choose another name with --tun",
+        hint: "another program has it; choose another name (minitail up: --tun NAME)",
         ...cause,
       });
     case "EPERM":
@@ -154,11 +163,28 @@ function addPrefixRoute(netlink: NetlinkSocket, linkIndex: number, prefix: IpPre
     addRoute(netlink, { destination: maskPrefix(prefix), linkIndex });
   } catch (error) {
     if (!isSystemError(error, "EEXIST")) throw error;
-    throw new MinitailError("interface-taken", `${formatPrefix(prefix)} is routed to another interface already`, {
-      hint: "end what uses these addresses, as another minitail or VPN, or make the tailnet with another --pool",
-      cause: error,
-    });
+    const other = "leave it (minitail logout) and make one with another --pool";
+    throw routedElsewhere(prefix, `end what uses these addresses, as another minitail or VPN, or ${other}`, error);
   }
+}
+
+/** Throws `interface-taken` where a tailnet with this pool could not be made here: something else is reached by it. */
+export function refuseRoutedPool(pool: readonly IpPrefix[]): void {
+  using netlink = openNetlink();
+  const routes = listRoutes(netlink, { table: TABLE_MAIN, version: 4 });
+  for (const prefix of pool) {
+    const { address, lengthBits } = maskPrefix(prefix);
+    const isTaken = routes.some(
+      ({ destination, metric }) =>
+        metric === 0 && destination.lengthBits === lengthBits && equalBytes(destination.address, address),
+    );
+    if (isTaken) throw routedElsewhere(prefix, "choose other addresses with --pool, such as --pool 10.11.12.0/24");
+  }
+}
+
+function routedElsewhere(prefix: IpPrefix, hint: string, cause?: unknown): MinitailError {
+  const message = `${formatPrefix(prefix)} is routed to another interface already`;
+  return new MinitailError("interface-taken", message, { hint, cause });
 }
 
 export function setInterfaceMtu(name: string, mtuBytes: number): void {

@@ -13,7 +13,13 @@ import { connect } from "node:tls";
 import { equalBytes } from "../base/bytes.ts";
 import { MinitailError } from "../base/errors.ts";
 import { type Pin, pinOfPublicKey } from "./pin.ts";
-import { isCertificateError, untrustedCertificate } from "./registry-errors.ts";
+import {
+  errorCodeOf,
+  foreignCertificate,
+  isCertificateError,
+  notRegistry,
+  untrustedCertificate,
+} from "./registry-errors.ts";
 import { CERTIFICATE_NAME } from "./tls-identity.ts";
 
 export type Fetch = (url: string, init: BunFetchRequestInit) => Promise<Response>;
@@ -51,7 +57,8 @@ export function pinnedFetch(base: string, pin: Pin, closing: AbortSignal): Fetch
 
   async function attempt(url: string, init: BunFetchRequestInit): Promise<Response> {
     const known = await unlessAborted(trusted(), init.signal);
-    return fetch(url, { ...init, tls: { ca: known.toString(), serverName: CERTIFICATE_NAME } });
+    // The certificate was learnt without a proxy, and the registry is a machine that only its network may know.
+    return fetch(url, { ...init, proxy: false, tls: { ca: known.toString(), serverName: CERTIFICATE_NAME } });
   }
 
   return async (url, init) => {
@@ -60,7 +67,9 @@ export function pinnedFetch(base: string, pin: Pin, closing: AbortSignal): Fetch
     } catch (error) {
       if (!isCertificateError(error)) throw error;
       certificate = undefined;
-      return attempt(url, init);
+      return attempt(url, init).catch((again: unknown) => {
+        throw isCertificateError(again) ? foreignCertificate(again) : again;
+      });
     }
   };
 }
@@ -77,19 +86,35 @@ async function learnCertificate(host: string, port: number, pin: Pin, closing: A
     };
     socket.once("secureConnect", () => {
       const presented = socket.getPeerCertificate().raw;
-      if (!presented) return fail(new MinitailError("registry-protocol", "the registry shows no certificate"));
+      if (!presented) return fail(notRegistry("the registry shows no certificate"));
       socket.destroy();
       resolve(presented);
     });
     limit.addEventListener("abort", () => fail(limit.reason));
-    socket.once("error", fail);
-    socket.once("close", () => fail(Object.assign(new Error("closed during the handshake"), { code: "ECONNRESET" })));
+    socket.once("error", (error) => void connectFailure(host, port, error, limit).then(fail));
+    socket.once("close", (hadError) => {
+      if (!hadError) fail(Object.assign(new Error("closed during the handshake"), { code: "ECONNRESET" }));
+    });
   });
   const certificate = new X509Certificate(raw);
   const publicKey = new Uint8Array(certificate.publicKey.export({ type: "spki", format: "der" }));
   if (!equalBytes(pinOfPublicKey(publicKey), pin)) throw wrongPin();
   return certificate;
 }
+
+/** Bun's sockets call every failure to connect a refused connection; its `fetch` tells them apart. It is given nothing. */
+async function connectFailure(host: string, port: number, error: unknown, signal: AbortSignal): Promise<unknown> {
+  if (errorCodeOf(error) !== "ECONNREFUSED") return error;
+  const origin = `https://${host.includes(":") ? `[${host}]` : host}:${port}/`;
+  try {
+    await fetch(origin, { method: "HEAD", proxy: false, redirect: "manual", keepalive: false, signal });
+    return error;
+  } catch (known) {
+    return UNREACHABLE.includes(errorCodeOf(known) ?? "") ? known : error;
+  }
+}
+
+const UNREACHABLE = ["EHOSTUNREACH", "ENETUNREACH", "ETIMEDOUT"];
 
 /** What `promise` settles to, or the reason of `signal` if that is aborted before. */
 async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | null | undefined): Promise<T> {

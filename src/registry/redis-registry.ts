@@ -15,7 +15,7 @@ import { CLIENT_OPTIONS, redisError } from "./redis-connection.ts";
 import { replyFromResp3 } from "./redis-reply.ts";
 import { redisSubscription } from "./redis-subscription.ts";
 import type { Command, Reply, Subscription, SubscriptionHandlers } from "./registry.ts";
-import { errorCodeOf, errorOfReply } from "./registry-errors.ts";
+import { errorCodeOf, errorOfReply, notRegistry } from "./registry-errors.ts";
 import type { RegistryUrl } from "./url.ts";
 
 export interface RedisRegistryOptions {
@@ -61,7 +61,7 @@ export class RedisRegistry extends CommandVerbs {
     settled.slice(0, -1).forEach(replyOf);
     const replies = replyOf(settled.at(-1)!);
     if (!Array.isArray(replies) || replies.length !== commands.length) {
-      throw new MinitailError("registry-protocol", "the registry answered another number of commands than it was sent");
+      throw notRegistry("the registry answered another number of commands than it was sent");
     }
     return replies;
   }

@@ -1,8 +1,7 @@
 /** Replies of Bun's Redis client (RESP3) in the shapes of RESP2 that `Registry` promises. */
 
-import { MinitailError } from "../base/errors.ts";
 import type { Reply } from "./registry.ts";
-import { errorOfReply } from "./registry-errors.ts";
+import { errorOfReply, notRegistry } from "./registry-errors.ts";
 
 /**
  * A map becomes the flat list of its fields and values, a boolean 0 or 1. Throws the error that a command of a
@@ -18,5 +17,5 @@ export function replyFromResp3(value: unknown): Reply {
     const entries = value instanceof Map ? [...value] : Object.entries(value);
     return entries.flat().map(replyFromResp3);
   }
-  throw new MinitailError("registry-protocol", "the registry sent a reply of an unknown type");
+  throw notRegistry("the registry sent a reply of an unknown type");
 }

@@ -2,6 +2,9 @@
 
 import { errorMessage, MinitailError } from "../base/errors.ts";
 
+/** Stands before the reason for which no command of a transaction was run. */
+const ABORTED_TRANSACTION = /^EXECABORT Transaction discarded because of: (?=[A-Z]+ )/;
+
 /** Longer texts of a server are cut: they go to logs. */
 const LONGEST_ERROR_TEXT = 160;
 
@@ -9,7 +12,8 @@ const LONGEST_ERROR_TEXT = 160;
  * The error for an error reply of Redis: `WRONGPASS ...`, `WRONGTYPE ...`, `ERR unknown command 'x', with args
  * beginning with: ...`. Arguments that the text repeats are cut off: they are values.
  */
-export function errorOfReply(text: string): MinitailError {
+export function errorOfReply(reply: string): MinitailError {
+  const text = reply.replace(ABORTED_TRANSACTION, "");
   if (text.startsWith("NOPERM this token only reads")) {
     return new MinitailError("wrong-token", "the registry takes no writes with this token: it has a newer one", {
       hint: "a member reads the newer one from the registry by itself; for another machine make a new join key",
@@ -73,9 +77,12 @@ const NETWORK_REASONS: Readonly<Record<string, string>> = {
   ECONNRESET: "connection reset",
   ECONNABORTED: "connection closed",
   ENOTFOUND: "no such host",
+  EAI_AGAIN: "the name cannot be looked up now",
   EHOSTUNREACH: "no route to host",
   ENETUNREACH: "network is unreachable",
   ETIMEDOUT: "connection timed out",
+  ERR_SSL_WRONG_VERSION_NUMBER: "what answers there does not speak TLS",
+  EPROTO: "what answers there does not speak TLS",
   ERR_REDIS_CONNECTION_CLOSED: "connection closed",
   ERR_REDIS_CONNECTION_TIMEOUT: "connection timed out",
 };
@@ -89,6 +96,23 @@ function networkReason(cause: unknown): string {
 /** True for failed verification of a certificate, by the codes of OpenSSL and Node. */
 export function isCertificateError(error: unknown): boolean {
   return /CERT|UNABLE_TO_|ERR_TLS_/.test(errorCodeOf(error) ?? "");
+}
+
+/** The error for what answers as no registry does: `what` it did. */
+export function notRegistry(what: string): MinitailError {
+  return new MinitailError("registry-protocol", what, { hint: "is this the URL of a registry?" });
+}
+
+/** The error for the pinned key in a certificate that no minitail made. */
+export function foreignCertificate(cause: unknown): MinitailError {
+  return new MinitailError(
+    "wrong-pin",
+    `the registry shows another certificate than minitail's (${errorCodeOf(cause)})`,
+    {
+      hint: "#pin= is for registries that minitail serves; others need a certificate that this machine trusts",
+      cause,
+    },
+  );
 }
 
 /** The error for a certificate that no authority vouches for, where no key is pinned. */

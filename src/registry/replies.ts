@@ -1,7 +1,8 @@
 /** Replies of a registry checked for the shape that their command has: a hostile one may answer anything. */
 
-import { MinitailError } from "../base/errors.ts";
+import type { MinitailError } from "../base/errors.ts";
 import type { Reply } from "./registry.ts";
+import { notRegistry } from "./registry-errors.ts";
 
 /** XRANGE nests three deep; more is an attack on the stack. */
 const DEEPEST_REPLY = 8;
@@ -56,5 +57,5 @@ export function fieldsOf(fields: readonly string[], reply: Reply | undefined): M
 }
 
 function malformed(what: string): MinitailError {
-  return new MinitailError("registry-protocol", `the registry sent ${what}`);
+  return notRegistry(`the registry sent ${what}`);
 }

@@ -6,7 +6,7 @@ import { CommandVerbs } from "./command-verbs.ts";
 import { keepSubscribed } from "./keep-subscribed.ts";
 import { type Fetch, ordinaryFetch, pinnedFetch } from "./pinned-fetch.ts";
 import type { Command, Reply, Subscription, SubscriptionHandlers } from "./registry.ts";
-import { errorOfReply, unreachable } from "./registry-errors.ts";
+import { errorOfReply, notRegistry, unreachable } from "./registry-errors.ts";
 import { replyFrom } from "./replies.ts";
 import { RestRequester } from "./rest-requester.ts";
 import { restSubscription } from "./rest-subscription.ts";
@@ -87,7 +87,7 @@ export class RestRegistry extends CommandVerbs {
       throw this.#translated(error);
     }
     if (answers.length !== commands.length) {
-      throw new MinitailError("registry-protocol", "the registry answered another number of commands than it was sent");
+      throw notRegistry("the registry answered another number of commands than it was sent");
     }
     return answers.map(({ result, error }) => {
       if (error !== undefined) throw errorOfReply(error);
@@ -99,7 +99,7 @@ export class RestRegistry extends CommandVerbs {
     if (isMinitailError(error)) return error;
     if (error instanceof Error && error.name === "UpstashError") return errorOfReply(error.message);
     if (error instanceof TypeError && !("code" in error)) {
-      return new MinitailError("registry-protocol", "the registry sent what is not an answer to a command");
+      return notRegistry("the registry sent what is not an answer to a command");
     }
     return unreachable(this.url, error);
   }

@@ -6,12 +6,12 @@
  */
 
 import type { Requester, UpstashRequest, UpstashResponse } from "@upstash/redis";
-import { isMinitailError, MinitailError } from "../base/errors.ts";
+import { isMinitailError, type MinitailError } from "../base/errors.ts";
 import { backoffMs, waitFor } from "./backoff.ts";
 import { readBounded } from "./bounded-body.ts";
 import { isJsonObject, parseJson } from "./json.ts";
 import type { Fetch } from "./pinned-fetch.ts";
-import { busy, errorOfReply, isBusyError, unreachable } from "./registry-errors.ts";
+import { busy, errorOfReply, isBusyError, notRegistry, unreachable } from "./registry-errors.ts";
 import { replyFrom } from "./replies.ts";
 
 export interface RestRequesterOptions {
@@ -75,8 +75,7 @@ export class RestRequester implements Requester {
       if (isTimeout(error)) this.#options.onSent(commands);
       throw isMinitailError(error) ? error : unreachable(display, error);
     }
-    if (!bytes)
-      throw new MinitailError("registry-protocol", `the registry's answer is longer than ${longestAnswerBytes} bytes`);
+    if (!bytes) throw notRegistry(`the registry's answer is longer than ${longestAnswerBytes} bytes`);
     return decodeAnswer(status, bytes, display);
   }
 
@@ -123,15 +122,13 @@ export function errorOfStatus(status: number, answer: unknown): MinitailError {
   const text = errorTextOf(answer);
   if (status === 401 || status === 403) return errorOfReply(`WRONGPASS ${text?.replace(/^\w+ /, "") ?? ""}`);
   if (status >= 400 && status < 500 && text !== undefined) return errorOfReply(text);
-  return new MinitailError("registry-protocol", `the registry answered with HTTP status ${status}`, {
-    hint: "is this the URL of a registry?",
-  });
+  return notRegistry(`the registry answered with HTTP status ${status}`);
 }
 
 function decodeItem(item: unknown): { result?: unknown; error?: string } {
   if (isJsonObject(item) && typeof item["error"] === "string") return { error: item["error"] };
   if (isJsonObject(item) && "result" in item) return { result: replyFrom(item["result"], decodeBase64Text) };
-  throw new MinitailError("registry-protocol", "the registry sent what is not an answer to a command");
+  throw notRegistry("the registry sent what is not an answer to a command");
 }
 
 /** Never fails: junk in a list must not make the rest of the list unreadable. */

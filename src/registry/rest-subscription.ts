@@ -6,13 +6,13 @@
  * stream alive, as ours does; after an hour where it does not.
  */
 
-import { isMinitailError, MinitailError } from "../base/errors.ts";
+import { isMinitailError } from "../base/errors.ts";
 import { readBounded } from "./bounded-body.ts";
 import { EventStreamDecoder } from "./event-stream.ts";
 import { parseJson } from "./json.ts";
 import type { SubscribeOnce } from "./keep-subscribed.ts";
 import type { Fetch } from "./pinned-fetch.ts";
-import { busy, unreachable } from "./registry-errors.ts";
+import { busy, notRegistry, unreachable } from "./registry-errors.ts";
 import { errorOfStatus, isBusy } from "./rest-requester.ts";
 
 /** How long nothing may be heard. */
@@ -67,8 +67,7 @@ export function restSubscription(options: RestSubscriptionOptions): SubscribeOnc
     try {
       const body = await openStream(options, AbortSignal.any([session.signal, silence.signal]));
       for await (const chunk of body) {
-        if (!decoder.push(chunk))
-          throw new MinitailError("registry-protocol", "the registry's event stream is malformed");
+        if (!decoder.push(chunk)) throw notRegistry("the registry's event stream is malformed");
         heard();
       }
     } catch (error) {

@@ -12,7 +12,7 @@ import { formatHex } from "../base/bytes.ts";
 import type { Branch } from "./branch.ts";
 import type { Chain } from "./chain.ts";
 import { nodeIdOf } from "./identity.ts";
-import { signerOnBoth } from "./removals.ts";
+import { isWithinScope } from "./removals.ts";
 import type { Statement } from "./statement.ts";
 
 const SIGNERS_WORDS: ReadonlySet<Statement["body"]["kind"]> = new Set([
@@ -48,8 +48,9 @@ export function branchToDrop(own: Chain, branches: readonly Branch[]): Branch | 
 }
 
 function contributionsOf(own: Chain, branch: Branch): Contribution[] {
-  return branch.decoded.flatMap(({ author, body, number }) => {
-    const isBySigner = SIGNERS_WORDS.has(body.kind) && signerOnBoth(own.state, author, branch.forkNumber) !== undefined;
+  return branch.decoded.flatMap((statement) => {
+    const { author, body, number } = statement;
+    const isBySigner = SIGNERS_WORDS.has(body.kind) && isWithinScope(own.state, statement, branch.forkNumber);
     const isOwnLeave = body.kind === "leave" && own.state.members.has(nodeIdOf(author));
     if (!isBySigner && !isOwnLeave) return [];
     return [{ author: formatHex(author), statement: formatHex(branch.chain.hashAt(number)!), isBySigner }];

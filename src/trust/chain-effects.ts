@@ -24,7 +24,8 @@ import type {
 /** Applies a statement that nothing speaks against; `hash` is its own. */
 export function applyStatement(state: MutableChainState, statement: Statement, hash: Uint8Array): void {
   const { body, author, number, timeMs } = statement;
-  if (signerOf(state, author)) state.newestSignerTimeMs = Math.max(state.newestSignerTimeMs, timeMs);
+  // A time far ahead ends memberships and join keys, which is not for who only admits.
+  if (signerOf(state, author)?.scope === "all") state.newestSignerTimeMs = Math.max(state.newestSignerTimeMs, timeMs);
   switch (body.kind) {
     case "pool":
       state.pool = body.prefixes;

@@ -109,7 +109,7 @@ export interface ChainState {
   /** Where the registry moved to; empty where it never did. */
   readonly registries: readonly RegistryPlace[];
   readonly settlements: readonly Settlement[];
-  /** The newest time that a signer claimed; 0 before any did. */
+  /** The newest time that a signer with scope `all` claimed; 0 before any did. */
   readonly newestSignerTimeMs: number;
 }
 

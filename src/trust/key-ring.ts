@@ -15,6 +15,7 @@ import { decodeStatement } from "./statement.ts";
 import { KIND_NUMBER } from "./statement-codec.ts";
 
 const MOST_KEYS_OF_AN_EPOCH = 8;
+const NO_EPOCH = -1;
 
 export class KeyRing {
   readonly #tailnetId: TailnetId;
@@ -53,21 +54,20 @@ export class KeyRing {
   }
 
   /**
-   * Opens a list of sealed statements from its end to its beginning, learning older keys on the way: the
-   * statements in list order, `undefined` for what no key opens.
+   * Opens a list of sealed statements, epoch after epoch from the newest, learning older keys on the way: the
+   * statements in list order, `undefined` for what no key opens. A rotation teaches the key before it by its copy in
+   * its own epoch. Of several the first in the list is learnt first: who forges others knows the key that they need
+   * from the true one, and however many it appends, there is room for the true key.
    */
   openStatements(sealed: readonly Uint8Array[]): (Uint8Array | undefined)[] {
     const as = { kind: "statement", tailnetId: this.#tailnetId } as const;
     const opened: (Uint8Array | undefined)[] = new Array(sealed.length).fill(undefined);
-    let hasLearned = true;
-    while (hasLearned) {
-      hasLearned = false;
-      for (let i = sealed.length - 1; i >= 0; i--) {
-        if (opened[i]) continue;
-        const statement = this.open(sealed[i]!, as);
-        if (!statement) continue;
-        opened[i] = statement;
-        if (this.learn(statement)) hasLearned = true;
+    const positions = Map.groupBy(sealed.keys(), (position) => epochOfSeal(sealed[position]!) ?? NO_EPOCH);
+    for (const epoch of [...positions.keys()].sort((a, b) => b - a)) {
+      for (const position of positions.get(epoch)!) {
+        const statement = this.open(sealed[position]!, as);
+        opened[position] = statement;
+        if (statement) this.learn(statement);
       }
     }
     return opened;

@@ -1,9 +1,10 @@
 /**
  * What a machine obeys of the other branch of a fork: its removals, and nothing else.
  *
- * Obeyed are those whose author was a signer when the branches parted and is one on our branch now; a
- * signer that only the other branch admitted is none to us. Whoever is removed is cut off together with
- * what it brought in on our branch since the fork: on the other one it could not have.
+ * Obeyed are those whose author was a signer when the branches parted and is one on our branch now, as far
+ * as its scope reaches here: a signer that only the other branch admitted, or gave a wider scope, is none to
+ * us. Whoever is removed is cut off together with what it brought in on our branch since the fork: on the
+ * other one it could not have.
  *
  * Obeying changes no chain. It says with whom a machine does not speak, for whom it makes no boxes, and
  * whose join keys it does not take for live.
@@ -28,6 +29,17 @@ export interface Removals {
 export function signerOnBoth(own: ChainState, author: Uint8Array, forkNumber: number): Signer | undefined {
   const signer = signerOf(own, author);
   return signer && signer.admittedAtNumber < forkNumber ? signer : undefined;
+}
+
+/**
+ * True for a statement of a branch that our branch would take from its author too. A signer with scope `admit` ends
+ * the join keys that it created, and nothing else, whatever the other branch lets it say.
+ */
+export function isWithinScope(own: ChainState, { author, body }: Statement, forkNumber: number): boolean {
+  const signer = signerOnBoth(own, author, forkNumber);
+  if (!signer || signer.scope === "all") return signer !== undefined;
+  const key = body.kind === "cancel-join-key" ? own.joinKeys.get(body.joinKey) : undefined;
+  return key !== undefined && equalBytes(key.createdBy, author);
 }
 
 /** What `own` obeys of one branch. */
@@ -67,13 +79,14 @@ class Collection implements Removals {
     this.#settledAt = settlement?.head.number ?? Number.POSITIVE_INFINITY;
   }
 
-  take({ author, body }: Statement): void {
+  take(statement: Statement): void {
+    const { author, body } = statement;
     if (body.kind === "leave") {
       const member = this.#state.members.get(nodeIdOf(author));
       if (member && member.joinedAtNumber < this.#branch.forkNumber) this.#removeMachine(member.id);
       return;
     }
-    if (!signerOnBoth(this.#state, author, this.#branch.forkNumber)) return;
+    if (!isWithinScope(this.#state, statement, this.#branch.forkNumber)) return;
     if (body.kind === "revoke") this.#revoke(body.machine);
     if (body.kind === "cancel-join-key") this.#cancel(body.joinKey);
     if (body.kind === "remove-signer") this.#removeSigner(body.publicKey);

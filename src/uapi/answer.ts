@@ -34,6 +34,7 @@ export async function answerRequest(request: string, device: UapiDevice, log: Lo
 
 function errnoOf(error: unknown): UapiErrno {
   if (isMinitailError(error, "port-taken")) return UapiErrno.portInUse;
+  if (isMinitailError(error, "not-permitted")) return UapiErrno.notPermitted;
   return isMinitailError(error, "too-many") ? UapiErrno.noSpace : UapiErrno.io;
 }
 

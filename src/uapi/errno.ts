@@ -4,6 +4,8 @@
  */
 export const UapiErrno = {
   none: 0,
+  /** EPERM: the device is set up by its own program. */
+  notPermitted: -1,
   /** EIO: the device could not do what was asked. */
   io: -5,
   /** EINVAL: an unknown key, or a value that is not one. */

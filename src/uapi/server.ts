@@ -6,7 +6,7 @@
 import { type FSWatcher, linkSync, rmSync, type Stats, unlinkSync, watch } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
-import { errorMessage, MinitailError } from "../base/errors.ts";
+import { MinitailError, systemReason } from "../base/errors.ts";
 import { type Log, silentLog } from "../base/log.ts";
 import { answerRequest } from "./answer.ts";
 import { UapiConnection } from "./connection.ts";
@@ -88,7 +88,7 @@ export class UapiServer {
     } catch (error) {
       this.#server.close();
       const taken = (error as NodeJS.ErrnoException).code === "EEXIST";
-      const what = `can't listen on ${this.path}: ${errorMessage(error)}`;
+      const what = `can't listen on ${this.path}: ${systemReason(error)}`;
       throw new MinitailError(taken ? "interface-taken" : "not-permitted", what, { cause: error });
     } finally {
       rmSync(firstPath, { force: true });
@@ -101,7 +101,7 @@ export class UapiServer {
     try {
       await this.#bind({ fd });
     } catch (error) {
-      throw new MinitailError("usage", `can't listen on descriptor ${fd}: ${errorMessage(error)}`, { cause: error });
+      throw new MinitailError("usage", `can't listen on descriptor ${fd}: ${systemReason(error)}`, { cause: error });
     }
   }
 

@@ -3,7 +3,7 @@
 import { chmodSync, lstatSync, mkdirSync, type Stats, unlinkSync } from "node:fs";
 import { connect } from "node:net";
 import { dirname, join } from "node:path";
-import { errorMessage, MinitailError } from "../base/errors.ts";
+import { errnoName, MinitailError, systemReason } from "../base/errors.ts";
 
 /** Where `wg` looks for the sockets of userspace implementations. */
 export const UAPI_SOCKET_FOLDER = "/var/run/wireguard";
@@ -26,7 +26,10 @@ export async function prepareSocketPath(path: string): Promise<void> {
     if (mkdirSync(folder, { recursive: true, mode: FOLDER_MODE }) !== undefined) chmodSync(folder, FOLDER_MODE);
     const found = statIfThere(path);
     if (!found) return;
-    if (!found.isSocket() || (await isServed(path))) {
+    if (!found.isSocket()) {
+      throw new MinitailError("interface-taken", `${path} is no socket`, { hint: "remove it, or move it away" });
+    }
+    if (await isServed(path)) {
       throw new MinitailError("interface-taken", `${path} is in use`, {
         hint: "another WireGuard program runs this interface",
       });
@@ -34,7 +37,11 @@ export async function prepareSocketPath(path: string): Promise<void> {
     unlinkSync(path);
   } catch (error) {
     if (error instanceof MinitailError) throw error;
-    throw new MinitailError("not-permitted", `can't prepare ${path}: ${errorMessage(error)}`, { cause: error });
+    const isForbidden = ["EPERM", "EACCES"].includes(errnoName(error) ?? "");
+    throw new MinitailError("not-permitted", `can't make ${path}: ${systemReason(error)}`, {
+      hint: isForbidden ? "run it as root" : `${folder} must be a folder that can be written to`,
+      cause: error,
+    });
   }
 }
 

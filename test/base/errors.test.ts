@@ -1,5 +1,13 @@
 import { expect, test } from "bun:test";
-import { errorMessage, isMinitailError, MinitailError } from "../../src/base/errors.ts";
+import { readFileSync, renameSync } from "node:fs";
+import {
+  errnoName,
+  errorMessage,
+  isMinitailError,
+  MinitailError,
+  systemMessage,
+  systemReason,
+} from "../../src/base/errors.ts";
 
 test("an error knows its code, hint and cause", () => {
   const cause = new Error("EADDRINUSE");
@@ -37,4 +45,33 @@ test("the message of anything thrown, in one line", () => {
     [null, "null"],
   ];
   for (const [thrown, message] of table) expect(errorMessage(thrown)).toBe(message);
+});
+
+test("what the system refuses is said without the runtime's own words", () => {
+  const thrownBy = (action: () => unknown) => {
+    try {
+      return action();
+    } catch (error) {
+      return error;
+    }
+  };
+  const absent = thrownBy(() => readFileSync("/nonexistent/x"));
+  expect([systemReason(absent), systemMessage(absent), errnoName(absent)]).toEqual([
+    "no such file or directory",
+    "cannot open /nonexistent/x: no such file or directory",
+    "ENOENT",
+  ]);
+  const unmoved = thrownBy(() => renameSync("/nonexistent/x", "/nonexistent/y"));
+  expect(systemMessage(unmoved)).toBe("cannot rename /nonexistent/x: no such file or directory");
+  const folder = thrownBy(() => readFileSync("/"));
+  expect([systemReason(folder), systemMessage(folder)]).toEqual([
+    "illegal operation on a directory",
+    "illegal operation on a directory",
+  ]);
+  for (const other of [new MinitailError("usage", "ENOENT: ours, x y"), new Error("plain"), "text", undefined]) {
+    expect(systemReason(other)).toBe(errorMessage(other));
+    expect(systemMessage(other)).toBe(errorMessage(other));
+    expect(errnoName(other)).toBeUndefined();
+  }
+  expect(errnoName(Object.assign(new Error("x"), { code: "ERR_TLS" }))).toBeUndefined();
 });

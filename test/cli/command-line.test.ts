@@ -3,6 +3,7 @@ import { type CommandDef, parseArgs } from "citty";
 import { isMinitailError } from "../../src/base/errors.ts";
 import { type CommandLine, environmentName, formatForCitty, readCommandLine } from "../../src/cli/command-line.ts";
 import { rootCommand } from "../../src/cli/root.ts";
+import { commandArguments } from "../../src/cli/run.ts";
 
 type Environment = Readonly<Record<string, string>>;
 
@@ -158,6 +159,22 @@ describe("the environment", () => {
   });
 
   test("names", () => expect(environmentName("state-dir")).toBe("MINITAIL_STATE_DIR"));
+});
+
+describe("what stands for a command", () => {
+  test.each([
+    ["minitail", "--version", "version"],
+    ["minitail", "--json --version", "version --json"],
+    ["minitail", "--verbose --json --version", "version --verbose --json"],
+    ["minitail", "--version --json", "version --json"],
+    ["minitail", "status --version", "status --version"],
+    ["/usr/bin/wireguard-go", "-f wg0", "wireguard -f wg0"],
+    ["minitail-wireguard", "wg0", "wireguard wg0"],
+    ["wireguard-go", "--version", "version"],
+    ["minitail", "--json", "--json"],
+  ])("%s %s: %s", (calledAs, line, meant) => {
+    expect(commandArguments({ calledAs, args: line.split(" ") }).join(" ")).toBe(meant);
+  });
 });
 
 describe("what citty is given", () => {

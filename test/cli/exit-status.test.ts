@@ -9,6 +9,8 @@ describe("exit status", () => {
     ["usage", 2],
     ["join-key-malformed", 2],
     ["daemon-not-running", 3],
+    ["daemon-starting", 1],
+    ["not-approved", 1],
     ["not-permitted", 4],
     ["not-signer", 4],
     ["tun-unavailable", 1],
@@ -21,6 +23,15 @@ describe("exit status", () => {
     expect(exitStatus(withCode("EPERM"))).toBe(4);
     expect(exitStatus(withCode("EACCES"))).toBe(4);
     expect(exitStatus(withCode("EIO"))).toBe(1);
+  });
+
+  test("files that the user may not read or write", () => {
+    for (const code of ["state-unwritable", "state-damaged"] as const) {
+      const forbidden = new MinitailError(code, "cannot write /x", { hint: "make room", cause: withCode("EACCES") });
+      expect([exitStatus(forbidden), formatError(forbidden)]).toEqual([4, "minitail: cannot write /x; run it as root"]);
+      const full = new MinitailError(code, "cannot write /x", { hint: "make room", cause: withCode("ENOSPC") });
+      expect([exitStatus(full), formatError(full)]).toEqual([1, "minitail: cannot write /x; make room"]);
+    }
   });
 
   test("anything else", () => expect(exitStatus("thrown")).toBe(1));

@@ -42,8 +42,14 @@ describe("help", () => {
     for (const path of [[], ...PATHS]) for (const line of await helpOf(...path)) expect(line.length).toBeLessThan(120);
   });
 
-  test("a group lists its subcommands", async () => {
-    expect((await helpOf("key")).join("\n")).toContain("key create");
+  test("a group: an example first, then its subcommands and the flags", async () => {
+    const lines = await helpOf("key");
+    expect(lines[0]).toBe("  minitail key create");
+    const rows = ["create", "list", "revoke"].map((name) =>
+      lines.findIndex((line) => line.startsWith(`  key ${name} `)),
+    );
+    expect(rows).toEqual([4, 5, 6]);
+    expect(lines.indexOf("Flags of every command")).toBeGreaterThan(rows.at(-1)!);
   });
 
   test.each(PATHS.map((path) => [path.join(" ")]))("%s: examples first, then the flags", async (line) => {

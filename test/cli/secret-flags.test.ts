@@ -65,7 +65,7 @@ describe("secrets from files", () => {
 
   test.each([
     ["empty", "\n", "is empty"],
-    ["absent", undefined, "cannot read the file of --secret"],
+    ["absent", undefined, "absent for --secret: no such file or directory"],
   ])("%s: an error", (name, text, message) => {
     const path = text === undefined ? join(folder, name) : file(name, text, 0o600);
     expect(() => read(`file:${path}`)).toThrow(message);

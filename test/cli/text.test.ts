@@ -100,6 +100,8 @@ describe("status", () => {
     registry: { url: "https://r", connected: true, lastSyncAt: "2026-09-01T11:59:10Z", commandsSent: 3 },
     dataplane: {
       aead: "sodium",
+      sealMicroseconds: 1.861,
+      openMicroseconds: 1.57,
       offloads: ["udp-gso"],
       offloadsOff: [
         { offload: "udp-gro", peer: null, reason: "not wanted" },
@@ -116,7 +118,7 @@ describe("status", () => {
       "state     running, minitail 0.1.0",
       "tailnet   home, 10.11.12.0/24",
       "registry  https://r, connected, news 1m ago",
-      "packets   sodium, MTU 1280, udp-gso",
+      "packets   sodium 1.86 µs a packet, MTU 1280, udp-gso",
       "          udp-gro off: not wanted",
       "          udp-gso off for laptop: the kernel refused it",
       "",

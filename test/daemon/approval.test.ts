@@ -23,7 +23,16 @@ import {
 import { type MachineIdentity, nodeIdOf } from "../../src/trust/identity.ts";
 import { NO_TERMS } from "../../src/trust/terms.ts";
 import { type MemoryDatabase, MemoryRegistry } from "./memory-registry.ts";
-import { addressOf, contextOver, type Member, makeNetwork, outcome, TOKEN } from "./tailnet-fixture.ts";
+import {
+  addressOf,
+  clockAhead,
+  contextOver,
+  HOUR_MS,
+  type Member,
+  makeNetwork,
+  outcome,
+  TOKEN,
+} from "./tailnet-fixture.ts";
 
 const MINUTE_MS = 60_000;
 const REGISTRIES = [{ urls: ["https://192.0.2.1:7411"], token: TOKEN, pin: undefined }];
@@ -227,6 +236,30 @@ describe("approval", () => {
     await approve(first.tailnet, again, asking.id);
     // Its name was reserved for it.
     expect((await asking.enter()).self!.name).toBe("laptop");
+  });
+
+  test("of two signers who answer at once one has answered, and the machine is one member", async () => {
+    const network = await makeNetwork();
+    const { first, database } = network;
+    const two = await network.join("two");
+    await first.tailnet.sync();
+    await addSigner(first.tailnet, "two", "admit");
+    await two.tailnet.sync();
+    const asking = new Asking(database);
+    const code = await asking.ask("red-laptop");
+    const answers = [first, two].map(({ tailnet }) => outcome(approve(tailnet, code, asking.id)));
+    expect((await Promise.all(answers)).sort()).toEqual(["approval-answered", "done"]);
+    expect((await asking.enter()).state.members.size).toBe(3);
+  });
+
+  test("a machine whose clock is far behind is told so when it enters", async () => {
+    const { first, database } = await makeNetwork();
+    const asking = new Asking(database);
+    await approve(first.tailnet, await asking.ask("red-laptop"), asking.id);
+    const { answer } = await asking.answer;
+    const behind = { ...asking.context, clock: clockAhead(-3 * HOUR_MS) };
+    expect(await outcome(enterApproved(behind, answer))).toBe("clock-off");
+    expect(await outcome(asking.enter())).toBe("done");
   });
 
   test("the machine that was looked at is the one that is admitted", async () => {

@@ -173,6 +173,24 @@ describe("a registry that forges", () => {
     await lookAndExpectUnmoved();
   });
 
+  test("messages that bring a former record behind the newest: the newest is taken", async () => {
+    const { registry, members, one, two } = scene;
+    const former = registry.records.get(one.tailnet.selfId)!;
+    const content = recordContent(one.context, "192.0.2.77:7");
+    const number = Date.now() + 1000;
+    const record = { ...content, timeMs: Date.now(), head: one.tailnet.chain.head, number };
+    const newest = new Accomplice(one).record(record, keysOf(one).machineKey);
+    for (const { tailnet } of members) tailnet.start();
+    await until("all listen", () => members.every(({ tailnet }) => tailnet.connected));
+    registry.bring(one.tailnet.selfId, newest);
+    registry.bring(one.tailnet.selfId, former);
+    const others = members.filter((member) => member !== one);
+    const numberAt = ({ tailnet }: Member) => tailnet.records.get(one.tailnet.selfId)!.number;
+    await until("all have it", () => others.every((member) => numberAt(member) === number));
+    for (const { tailnet } of members) tailnet.stop();
+    expect(two.tailnet.records.get(one.tailnet.selfId)!.endpoints.map(formatEndpoint)).toEqual(["192.0.2.77:7"]);
+  });
+
   test("boxes with network keys of its own: a member waits for the true one, and says so", async () => {
     const { registry, one, three, database } = scene;
     await makeJoinKey(one.tailnet);

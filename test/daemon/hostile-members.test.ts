@@ -4,16 +4,19 @@
  */
 
 import { beforeEach, describe, expect, test } from "bun:test";
+import { systemRandom } from "../../src/crypto/random.ts";
 import { addSigner } from "../../src/daemon/decide/add-signer.ts";
+import { removeNode } from "../../src/daemon/decide/remove-node.ts";
 import { removeSigner } from "../../src/daemon/decide/remove-signer.ts";
 import { joinTailnet, openTailnet } from "../../src/daemon/tailnet-start.ts";
 import type { Chain } from "../../src/trust/chain.ts";
-import { joinKeyPairs } from "../../src/trust/join-key.ts";
+import { joinKeyIdOf, joinKeyPairs } from "../../src/trust/join-key.ts";
+import { NETWORK_KEY_LENGTH_BYTES, networkKeyHash, seal } from "../../src/trust/seal.ts";
 import { NO_TERMS } from "../../src/trust/terms.ts";
 import { Accomplice } from "./hostile-registry.ts";
-import { codesOf, expectUnmoved, makeScene, type Scene, sync, type Truth, truthOf } from "./hostile-scene.ts";
+import { codesOf, comes, expectUnmoved, makeScene, type Scene, sync, type Truth, truthOf } from "./hostile-scene.ts";
 import { MemoryRegistry } from "./memory-registry.ts";
-import { contextOver, HOUR_MS, type Member, MemoryStore, recordContent } from "./tailnet-fixture.ts";
+import { contextOver, HOUR_MS, type Member, MemoryStore, makeJoinKey, recordContent } from "./tailnet-fixture.ts";
 
 let scene: Scene;
 let truth: Truth;
@@ -151,6 +154,25 @@ describe("a member", () => {
     // One of the two is heard: the others have one record of it.
     expect(one.tailnet.records.get(three.tailnet.selfId)!.endpoints[0]!.port).toBe(4);
   });
+
+  test("that forges rotations to a key that it has keeps no newcomer out, neither then nor after it is gone", async () => {
+    const { one, three, registry, database, liveKey, members } = scene;
+    const accomplice = new Accomplice(three);
+    const { chain } = one.tailnet;
+    const { networkKey } = three.tailnet.epochSecret;
+    const hash = networkKeyHash(networkKey.key);
+    for (let i = 0; i < 20; i++) {
+      const as = { kind: "network-key", tailnetId: chain.tailnetId } as const;
+      const previousKey = seal(systemRandom(NETWORK_KEY_LENGTH_BYTES), as, networkKey, systemRandom);
+      const body = { kind: "rotate", epoch: networkKey.epoch, networkKeyHash: hash, previousKey } as const;
+      registry.forge(accomplice.statement(chain.sign(body, Date.now(), three.context.identity.machineKey)));
+    }
+    expect(await comes(database, liveKey)).toBe("done");
+    await removeNode(one.tailnet, { node: "three", withMachines: false });
+    await sync(members);
+    expect(await comes(database, await makeJoinKey(one.tailnet))).toBe("done");
+    expect(await comes(database, liveKey)).toBe("done");
+  });
 });
 
 describe("the holder of a join key", () => {
@@ -208,5 +230,25 @@ describe("the holder of a join key", () => {
       chain.sign({ kind: "admit-signer", publicKey: machineKey.publicKey, scope: "all" }, Date.now(), machineKey),
       chain.sign({ kind: "policy", policy: new Uint8Array([1]) }, Date.now(), machineKey),
     );
+  });
+
+  test("of a scope: who only admits ends no membership and keeps nobody out by a time far ahead", async () => {
+    const { one, three, members, database, liveKey } = scene;
+    await addSigner(one.tailnet, "three", "admit");
+    await sync(members);
+    const pairs = joinKeyPairs(new Uint8Array(16).fill(9));
+    const keys = { publicKey: pairs.signing.publicKey, sealKey: pairs.seal.publicKey };
+    const body = { kind: "admit-join-key", ...keys, reusable: false, expiresAtMs: 0, terms: NO_TERMS } as const;
+    const { machineKey } = three.context.identity;
+    const statement = one.tailnet.chain.sign(body, Date.now() + 100_000 * HOUR_MS, machineKey);
+    scene.registry.forge(new Accomplice(three).statement(statement));
+    await sync(members);
+    expect(one.tailnet.state.joinKeys.has(joinKeyIdOf(pairs.signing.publicKey))).toBe(true);
+    for (const { tailnet } of members) {
+      const nodes = tailnet.netmap("mesh")!.peers.filter(({ keyExpiresAtMs }) => keyExpiresAtMs !== undefined);
+      expect(nodes.map(({ expired }) => expired)).not.toContain(true);
+    }
+    for (const member of members) expect(codesOf(member)).not.toContain("clock-off");
+    expect(await comes(database, liveKey)).toBe("done");
   });
 });

@@ -96,4 +96,17 @@ describe("local API", () => {
     await expect(serveLocalApi(path, notingRoutes(), silentLog)).rejects.toMatchObject({ code: "usage" });
     expect(readFileSync(path, "utf8")).toBe("precious");
   });
+
+  test("where no socket can be, the flag is named that chooses another", async () => {
+    const tooLong = join(folder, "x".repeat(120));
+    await expect(serveLocalApi(tooLong, notingRoutes(), silentLog)).rejects.toMatchObject({
+      code: "usage",
+      hint: "choose another path with --socket",
+    });
+    writeFileSync(join(folder, "file"), "");
+    await expect(serveLocalApi(join(folder, "file", "socket"), notingRoutes(), silentLog)).rejects.toMatchObject({
+      code: "state-unwritable",
+      hint: "choose another path with --socket",
+    });
+  });
 });

@@ -91,6 +91,20 @@ describe("a fork", () => {
     ).toEqual(["one", "two"]);
   });
 
+  test("who is obeyed to be removed gets no box of an epoch that begins on this branch", async () => {
+    const { one, two, three, four } = await forked();
+    await makeJoinKey(two.tailnet);
+    await four.tailnet.sync();
+    mesh.linkQuietly(one, two);
+    await removeNode(one.tailnet, { node: "three", withMachines: false });
+    await until("two has heard of it", () => two.tailnet.removals.machines.has(three.tailnet.selfId));
+    three.registry.database = two.registry.database;
+    await removeNode(two.tailnet, { node: "four", withMachines: false });
+    await three.tailnet.sync();
+    expect([two, three].map(({ tailnet }) => tailnet.epoch)).toEqual([1, 0]);
+    expect(three.tailnet.lacksNetworkKey).toBe(true);
+  });
+
   test("a signer settles: the others go over, by the mesh alone, and nobody names a fork any more", async () => {
     const { one, two, three, four, database, other } = await forked();
     await makeJoinKey(one.tailnet);

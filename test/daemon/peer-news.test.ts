@@ -1,8 +1,9 @@
 /** News inside the mesh: what one member has, those that it talks with have. */
 
 import { afterEach, expect, test } from "bun:test";
-import { formatEndpoint } from "../../src/base/ip.ts";
+import { formatAddress, formatEndpoint } from "../../src/base/ip.ts";
 import { leave } from "../../src/daemon/decide/leave.ts";
+import { removeNode } from "../../src/daemon/decide/remove-node.ts";
 import { encodeMessage } from "../../src/daemon/peer-api/message.ts";
 import { openTailnet } from "../../src/daemon/tailnet-start.ts";
 import type { Reply } from "../../src/registry/registry.ts";
@@ -70,6 +71,20 @@ test("a head that moves is told to those with a tunnel, and passed on by them", 
   await makeJoinKey(members[0]!.tailnet);
   database.isDown = true;
   await until("the last of the line has it", () => sameHead(members[0]!, members[3]!));
+});
+
+test("the author of a removal calls those too with whom it has no tunnel, and of other news does not", async () => {
+  const { members } = await membersOf(["one", "two", "three", "four"]);
+  const [one, two, three] = members as [Member, Member, Member];
+  const mesh = newMesh();
+  for (const member of members) mesh.add(member);
+  mesh.linkQuietly(one, two);
+  const hasCalled = ({ tailnet }: Member) => mesh.called.includes(formatAddress(tailnet.self!.ipv4));
+  await makeJoinKey(one.tailnet);
+  await until("two has it", () => sameHead(one, two));
+  expect(hasCalled(three)).toBe(false);
+  await removeNode(one.tailnet, { node: "four", withMachines: false });
+  await until("three was called", () => hasCalled(three));
 });
 
 test("records pass from peer to peer while the registry is gone", async () => {

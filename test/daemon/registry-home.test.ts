@@ -9,6 +9,7 @@ import { silentLog } from "../../src/base/log.ts";
 import { systemRandom } from "../../src/crypto/random.ts";
 import { createJoinKey } from "../../src/daemon/decide/create-join-key.ts";
 import { moveRegistry } from "../../src/daemon/decide/move-registry.ts";
+import { removeNode } from "../../src/daemon/decide/remove-node.ts";
 import { revokeKey } from "../../src/daemon/decide/revoke-key.ts";
 import {
   generateRegistryToken,
@@ -279,6 +280,36 @@ describe("a move", () => {
       await byPerson.says("it stays there");
     },
     2 * LIMIT_MS,
+  );
+
+  test(
+    "to another address of the machine that serves it: newcomers come in when epochs have changed its token since",
+    async () => {
+      const [first, other, removed] = await makeMachines("other", "removed");
+      const oldKey = await first!.createKey();
+      const url = first!.home.addresses[0]!.urls[0]!;
+      await moveRegistry(first!.tailnet, first!.home, { url, token: null });
+      await other!.tailnet.sync();
+      await removeNode(first!.tailnet, { node: removed!.tailnet.selfId, withMachines: false });
+      expect(first!.home.servesOwn).toBe(true);
+      await until("the other has the new token", async () => {
+        await other!.tailnet.sync();
+        return other!.home.addresses[0]!.token === first!.home.addresses[0]!.token;
+      });
+      await other!.says("by the other");
+      for (const [name, joinKey] of [
+        ["late", await first!.createKey()],
+        ["by-old-key", oldKey],
+      ] as const) {
+        const newcomer = new Machine(name);
+        await newcomer.up({ joinKey });
+        await newcomer.says(`by ${name}`);
+        await newcomer.down();
+        await newcomer.up();
+        await newcomer.says(`by ${name} again`);
+      }
+    },
+    LIMIT_MS,
   );
 
   test(

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { isMinitailError } from "../../src/base/errors.ts";
 import { formatPrefix } from "../../src/base/ip.ts";
 import { OFFLOADS, type UpOptions } from "../../src/daemon/options.ts";
-import { settleSettings } from "../../src/daemon/settings.ts";
+import { keepSettings, settleSettings } from "../../src/daemon/settings.ts";
 import { StateDirectory } from "../../src/daemon/state-directory.ts";
 
 let folder = "";
@@ -22,8 +22,11 @@ afterEach(() => {
 /** Nothing was given. */
 const NOTHING = { stateDirectory: "", socketPath: "" } as UpOptions;
 
+/** A start that came so far as to keep what it was told. */
 function settle(options: Partial<UpOptions> = {}) {
-  return settleSettings(state, { ...NOTHING, ...options });
+  const settings = settleSettings(state, { ...NOTHING, ...options });
+  keepSettings(state, { ...NOTHING, ...options });
+  return settings;
 }
 
 function codeOf(action: () => unknown): string {
@@ -43,6 +46,12 @@ describe("settings", () => {
     expect([name, pool.map(formatPrefix), port, interfaceName]).toEqual(["a", ["10.11.12.0/24"], 2, "minitail0"]);
   });
 
+  test("what was given to a start that failed before it could be used is not stored", () => {
+    settle({ port: 1 });
+    expect(settleSettings(state, { ...NOTHING, port: 2 }).port).toBe(2);
+    expect(settle().port).toBe(1);
+  });
+
   test("offloads are stored as they were given, none of them too, and all are wanted of whom nothing is known", () => {
     expect(settle().offloads).toEqual(OFFLOADS);
     expect(settle({ offloads: ["udp-gro", "tun-tso"] }).offloads).toEqual(["tun-tso", "udp-gro"]);
@@ -56,7 +65,11 @@ describe("settings", () => {
     for (const pool of ["10.0.0.0/7", "10.0.0.0/31", "fd00::/8", "x"]) {
       expect(codeOf(() => settle({ pool }))).toBe("usage");
     }
-    expect(settle().pool.map(formatPrefix)).toEqual(["100.64.0.0/10"]);
+    for (const interfaceName of ["..", ".", "a/b", "a b", "sixteen-letters-", "tun%d", "a:1", ""]) {
+      expect(codeOf(() => settle({ interfaceName }))).toBe("usage");
+    }
+    const { pool, interfaceName } = settle();
+    expect([pool.map(formatPrefix), interfaceName]).toEqual([["100.64.0.0/10"], "minitail0"]);
   });
 
   test.each([

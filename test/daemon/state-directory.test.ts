@@ -21,11 +21,28 @@ function codeOf(action: () => unknown): string | undefined {
   }
 }
 
+function hintOf(action: () => unknown): string | undefined {
+  try {
+    action();
+    return undefined;
+  } catch (error) {
+    return isMinitailError(error) ? error.hint : String(error);
+  }
+}
+
 describe("state directory", () => {
   test("one at a time holds it, and closing gives it up", () => {
     const path = join(folder, "state");
     const first = StateDirectory.open(path);
     expect(codeOf(() => StateDirectory.open(path))).toBe("state-locked");
+    expect(hintOf(() => StateDirectory.open(path))).toBe(
+      `stop it with minitail down (kill ${process.pid} where that finds no daemon), ` +
+        "or give this one its own --state-dir, --socket and --tun",
+    );
+    writeFileSync(join(path, "lock"), "");
+    expect(hintOf(() => StateDirectory.open(path))).toBe(
+      "stop it with minitail down, or give this one its own --state-dir, --socket and --tun",
+    );
     first.close();
     const second = StateDirectory.open(path);
     second.close();

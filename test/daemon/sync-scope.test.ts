@@ -1,7 +1,14 @@
 /** What the channel says becomes one reading. */
 
 import { describe, expect, test } from "bun:test";
-import { MOST_BROUGHT, mergeScopes, scopeOfMessage, WHOLE_SCOPE, WRITE_SCOPE } from "../../src/daemon/sync-scope.ts";
+import {
+  MOST_BROUGHT,
+  mergeScopes,
+  type SyncScope,
+  scopeOfMessage,
+  WHOLE_SCOPE,
+  WRITE_SCOPE,
+} from "../../src/daemon/sync-scope.ts";
 import { formatHint, parseHint } from "../../src/daemon/tailnet-keys.ts";
 import { nodeIdOf } from "../../src/trust/identity.ts";
 
@@ -39,13 +46,13 @@ describe("hints", () => {
 
   test("a record that is brought is not read", () => {
     const scope = scopeOfMessage(formatHint({ kind: "record", nodeId: idOf(1), sealed }));
-    expect(scope).toEqual({ ...WRITE_SCOPE, brought: new Map([[idOf(1), sealed]]) });
+    expect(scope).toEqual({ ...WRITE_SCOPE, brought: [[idOf(1), sealed]] });
   });
 });
 
 describe("scopes", () => {
   const records = { ...WRITE_SCOPE, records: new Set([idOf(1)]) };
-  const brought = { ...WRITE_SCOPE, brought: new Map([[idOf(2), sealed]]) };
+  const brought = { ...WRITE_SCOPE, brought: [[idOf(2), sealed]] } satisfies SyncScope;
 
   test("add up", () => {
     expect(mergeScopes(undefined, records)).toBe(records);
@@ -55,17 +62,18 @@ describe("scopes", () => {
     expect(mergeScopes(brought, WHOLE_SCOPE)).toEqual({ ...WHOLE_SCOPE, brought: brought.brought });
   });
 
-  test("of two records that one machine brought the later one is taken", () => {
-    const later = { ...WRITE_SCOPE, brought: new Map([[idOf(2), new Uint8Array(1)]]) };
-    expect(mergeScopes(brought, later)).toEqual(later);
+  test("two records that are brought as one machine's are both looked at: which is newer only their numbers say", () => {
+    const other = { ...WRITE_SCOPE, brought: [[idOf(2), new Uint8Array(1)]] } satisfies SyncScope;
+    expect(mergeScopes(brought, other).brought).toEqual([...brought.brought, ...other.brought]);
+    expect(mergeScopes(other, brought).brought).toEqual([...other.brought, ...brought.brought]);
   });
 
   test("a flood of brought records is forgotten, and the log read", () => {
     let scope = brought as ReturnType<typeof scopeOfMessage>;
     for (let i = 0; i < MOST_BROUGHT; i++) {
-      scope = mergeScopes(scope, { ...WRITE_SCOPE, brought: new Map([[`${i}`, sealed]]) });
+      scope = mergeScopes(scope, { ...WRITE_SCOPE, brought: [[`${i}`, sealed]] });
     }
-    expect(scope.brought.size).toBe(0);
+    expect(scope.brought).toEqual([]);
     expect(scope.records).toBe("changed");
   });
 });

@@ -4,7 +4,7 @@ import { addSigner } from "../../src/daemon/decide/add-signer.ts";
 import { CLOCK_TOLERANCE_MS, formatSpan, refuseClockOff } from "../../src/daemon/tailnet-clock.ts";
 import { type TailnetHealthInput, tailnetHealth } from "../../src/daemon/tailnet-health.ts";
 import { openTailnet } from "../../src/daemon/tailnet-start.ts";
-import { clockAhead, contextOver, HOUR_MS, makeNetwork, recordContent } from "./tailnet-fixture.ts";
+import { clockAhead, contextOver, HOUR_MS, makeJoinKey, makeNetwork, recordContent } from "./tailnet-fixture.ts";
 
 describe("clock", () => {
   test.each([
@@ -46,6 +46,21 @@ describe("clock", () => {
     await ahead.publishRecord(recordContent(two.context));
     await network.first.tailnet.sync();
     expect(network.first.tailnet.records.size).toBe(1);
+    expect(network.first.tailnet.judgedTimeMs()).toBeLessThan(Date.now() + HOUR_MS / 2);
+  });
+
+  test("nor does that of a signer who only admits, in the chain or in its record", async () => {
+    const network = await makeNetwork();
+    const two = await network.join("two");
+    await network.first.tailnet.sync();
+    await addSigner(network.first.tailnet, "two", "admit");
+    const ahead = openTailnet(contextOver(two.registry, two.store, clockAhead(HOUR_MS)))!;
+    await ahead.publishRecord(recordContent(two.context));
+    await ahead.sync();
+    await makeJoinKey(ahead);
+    await network.first.tailnet.sync();
+    expect(network.first.tailnet.state.joinKeys.size).toBe(2);
+    expect(network.first.tailnet.records.get(two.tailnet.selfId)!.timeMs).toBeGreaterThan(Date.now() + HOUR_MS / 2);
     expect(network.first.tailnet.judgedTimeMs()).toBeLessThan(Date.now() + HOUR_MS / 2);
   });
 });

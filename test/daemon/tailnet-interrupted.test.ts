@@ -4,10 +4,12 @@ import { describe, expect, test } from "bun:test";
 import { type Clock, systemClock } from "../../src/base/clock.ts";
 import { MinitailError } from "../../src/base/errors.ts";
 import { formatEndpoint } from "../../src/base/ip.ts";
+import { systemRandom } from "../../src/crypto/random.ts";
 import { addSigner } from "../../src/daemon/decide/add-signer.ts";
 import { removeNode } from "../../src/daemon/decide/remove-node.ts";
 import { WRITE_SCOPE } from "../../src/daemon/sync-scope.ts";
 import { openTailnet } from "../../src/daemon/tailnet-start.ts";
+import { formatNodeId, NODE_ID_LENGTH_BYTES } from "../../src/trust/identity.ts";
 import { until } from "../registry/until.ts";
 import { MemoryDatabase, MemoryRegistry } from "./memory-registry.ts";
 import { contextOver, type Member, makeJoinKey, makeNetwork, outcome, recordContent } from "./tailnet-fixture.ts";
@@ -68,7 +70,7 @@ describe("who listens is told, and it is on disk", () => {
     const sealed = one.tailnet.sealedRecords.find(({ nodeId }) => nodeId === one.tailnet.selfId)!.sealed;
     refuse(two, "HMGET");
     const told = toldMembers(two);
-    const brought = new Map([[one.tailnet.selfId, sealed]]);
+    const brought = [[one.tailnet.selfId, sealed] as const];
     const scope = { chain: false, records: new Set([other.tailnet.selfId]), brought };
     expect(await outcome(two.tailnet.sync(scope))).toBe("registry-unreachable");
     expect(told).toHaveLength(1);
@@ -117,11 +119,22 @@ describe("records that could not be read are read the next time", () => {
     const { two, join } = await three();
     const { tailnet, context } = await join("four");
     await tailnet.publishRecord(recordContent(context));
-    const announced = { chain: false, records: new Set([tailnet.selfId]), brought: new Map() };
+    const announced = { chain: false, records: new Set([tailnet.selfId]), brought: [] };
     await two.tailnet.sync(announced);
     const answerAgain = refuse(two, "HMGET");
     expect(await outcome(two.tailnet.sync(chainAlone))).toBe("registry-unreachable");
     answerAgain();
+    await two.tailnet.sync(chainAlone);
+    expect(two.tailnet.records.has(tailnet.selfId)).toBe(true);
+  });
+
+  test("that of a machine that joins after a flood of ids that nobody bears", async () => {
+    const { two, join } = await three();
+    const { tailnet, context } = await join("four");
+    await tailnet.publishRecord(recordContent(context));
+    const invented = Array.from({ length: 1500 }, () => formatNodeId(systemRandom(NODE_ID_LENGTH_BYTES)));
+    await two.tailnet.sync({ ...WRITE_SCOPE, records: new Set(invented) });
+    await two.tailnet.sync({ ...WRITE_SCOPE, records: new Set([tailnet.selfId]) });
     await two.tailnet.sync(chainAlone);
     expect(two.tailnet.records.has(tailnet.selfId)).toBe(true);
   });

@@ -138,6 +138,15 @@ describe("joining", () => {
     expect(await outcome(joinTailnet(newcomer(database), hour, "in-time"))).toBe("done");
   });
 
+  test("a key is refused after its own time, by what a signer has signed since", async () => {
+    const { first, database } = await makeNetwork();
+    const minuteMs = 60_000;
+    const short = await makeJoinKey(first.tailnet, { expiresAtMs: Date.now() + 5 * minuteMs });
+    const ahead = openTailnet(contextOver(first.registry, first.store, clockAhead(6 * minuteMs)))!;
+    await makeJoinKey(ahead);
+    expect(await outcome(joinTailnet(newcomer(database), short, "late"))).toBe("join-key-expired");
+  });
+
   test("a clock far behind is said, with how far", async () => {
     const { first, database } = await makeNetwork();
     const key = await makeJoinKey(first.tailnet);

@@ -3,13 +3,18 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { MinitailError } from "../../src/base/errors.ts";
 import { addSigner } from "../../src/daemon/decide/add-signer.ts";
+import { doDuties } from "../../src/daemon/decide/do-duties.ts";
 import { removeNode } from "../../src/daemon/decide/remove-node.ts";
 import { renameNode } from "../../src/daemon/decide/rename-node.ts";
+import { revokeKey } from "../../src/daemon/decide/revoke-key.ts";
+import { setExpiry } from "../../src/daemon/decide/set-expiry.ts";
+import { tailnetKeys } from "../../src/daemon/tailnet-keys.ts";
 import { joinTailnet, openTailnet } from "../../src/daemon/tailnet-start.ts";
+import { joinKeyIdOf, joinKeyPairs } from "../../src/trust/join-key.ts";
 import { until } from "../registry/until.ts";
 import { MemoryRegistry } from "./memory-registry.ts";
 import { PeerMesh } from "./peer-mesh.ts";
-import { contextOver, type Member, makeJoinKey, makeNetwork, outcome } from "./tailnet-fixture.ts";
+import { contextOver, HOUR_MS, type Member, makeJoinKey, makeNetwork, outcome } from "./tailnet-fixture.ts";
 
 let mesh: PeerMesh;
 beforeEach(() => {
@@ -59,6 +64,21 @@ describe("a removal with the registry gone", () => {
     expect([...newcomer.state.members.values()].map(({ name }) => name)).toEqual(["one", "two", "three", "five"]);
   });
 
+  test("of a join key does so too, and nobody comes in by it when the registry is back", async () => {
+    const { database, one, two } = await fourMembers();
+    const key = await makeJoinKey(one.tailnet, { reusable: true });
+    await two.tailnet.sync();
+    const id = joinKeyIdOf(joinKeyPairs(key.seed).signing.publicKey);
+    database.isDown = true;
+    mesh.linkQuietly(one, two);
+    await revokeKey(one.tailnet, id);
+    await until("two knows it, and has the next network key", () => two.tailnet.epoch === 1);
+    expect(two.tailnet.state.joinKeys.get(id)!.cancelledAtNumber).toBeDefined();
+    database.isDown = false;
+    await two.tailnet.sync();
+    expect(await outcome(joinTailnet(contextOver(new MemoryRegistry(database)), key, "x"))).toBe("join-key-cancelled");
+  });
+
   test("does not wait for a registry that hangs", async () => {
     const { one, two, four } = await fourMembers();
     mesh.linkQuietly(one, two);
@@ -88,6 +108,35 @@ describe("a removal with the registry gone", () => {
   });
 });
 
+describe("a removal by a signer from whom the registry keeps the newest network key", () => {
+  test("reaches the members by the mesh, and a rotation follows when the key has come from one of them", async () => {
+    const { database, one, two, three, four, join } = await fourMembers();
+    await addSigner(one.tailnet, "two", "all");
+    const five = await join("five");
+    for (const { tailnet } of [one, two, three, five]) await tailnet.sync();
+    const { tailnetId } = one.tailnet.chain;
+    two.registry.lie = (command, reply) => (command[1] === tailnetKeys(tailnetId).epoch(1) ? null : reply);
+    await removeNode(one.tailnet, { node: "five", withMachines: false });
+    await two.tailnet.sync();
+    expect(two.tailnet.lacksNetworkKey).toBe(true);
+
+    mesh.linkQuietly(two, three);
+    expect(await outcome(removeNode(two.tailnet, { node: "four", withMachines: false }))).toBe("done");
+    await until("three has dropped it", () => !knows(three, four));
+    expect(two.tailnet.state.rotationDue).toBe(true);
+
+    mesh.link(one, two);
+    await until("two has the key", () => !two.tailnet.lacksNetworkKey);
+    await doDuties(two.tailnet);
+    expect([two.tailnet.epoch, two.tailnet.state.rotationDue]).toEqual([2, false]);
+    // Who has the key gives the registry what two could not seal.
+    await one.tailnet.sync();
+    const newcomer = contextOver(new MemoryRegistry(database));
+    const names = [...(await joinTailnet(newcomer, await makeJoinKey(two.tailnet), "six")).state.members.values()];
+    expect(names.map(({ name }) => name)).toEqual(["one", "two", "three", "six"]);
+  });
+});
+
 describe("another decision with the registry gone", () => {
   test("waits, also for a restart, is signed again on the new head, and says so", async () => {
     const { database, one, two } = await fourMembers();
@@ -105,6 +154,28 @@ describe("another decision with the registry gone", () => {
     expect(restarted.health().map(({ code }) => code)).not.toContain("writes-held");
     await one.tailnet.sync();
     expect(one.tailnet.state.members.get(two.tailnet.selfId)!.name).toBe("deux");
+  });
+
+  test("that reached the registry, though the answer was lost, is not said again over what others said since", async () => {
+    const { one, two, four } = await fourMembers();
+    await addSigner(one.tailnet, "two", "all");
+    await two.tailnet.sync();
+    let losesAnswers = true;
+    two.registry.lie = (command, reply) => {
+      if (command[0] !== "RPUSH" || !losesAnswers) return reply;
+      losesAnswers = false;
+      throw new MinitailError("registry-unreachable", "the answer was lost");
+    };
+    const [earlier, later] = [Date.now() + HOUR_MS, Date.now() + 2 * HOUR_MS];
+    expect(await outcome(setExpiry(two.tailnet, "four", earlier))).toBe("registry-unreachable");
+    await one.tailnet.sync();
+    await setExpiry(one.tailnet, "four", later);
+    await two.tailnet.sync();
+    expect(codesOf(two)).not.toContain("writes-held");
+    await one.tailnet.sync();
+    for (const { tailnet } of [one, two]) {
+      expect(tailnet.state.members.get(four.tailnet.selfId)!.expiresAtMs).toBe(later);
+    }
   });
 
   test("that somebody else made impossible is given up", async () => {

@@ -193,8 +193,11 @@ describe("without a token", () => {
     });
     expect((await post("/pipeline", [ask("a"), ask("b")])).status).toBe(200);
     expect((await post("/", ask("c"))).body).toEqual({ error: "ERR limit exceeded: number of approval requests" });
-    // Members' keys are no less for it.
+    // Members' keys are no less for it, and who asks can be answered.
     expect((await post("/", ["RPUSH", "chain", "x"], TOKEN)).status).toBe(200);
+    const answer = ["SET", `${ask("a")[1]}:answer`, "x", "NX", "PX", "600000"];
+    expect(await post("/", answer, TOKEN)).toMatchObject({ status: 200, body: { result: "OK" } });
+    expect((await post("/", ask("c"))).status).toBe(400);
     expect((await post("/", ["x".repeat(6000)])).status).toBe(413);
   });
 });

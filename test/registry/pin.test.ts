@@ -72,6 +72,34 @@ test("another key is wrong-pin, and gets no request", async () => {
   expect(server.authorizations).toEqual([]);
 });
 
+test("the pinned key in a certificate that is not ours is refused for good, and gets no request", async () => {
+  const { certificatePem, ...identity } = createTlsIdentity();
+  const certificate = Buffer.from(certificatePem.replaceAll(/-.*-/g, ""), "base64");
+  certificate.write("somebody", certificate.indexOf("registry.minitail"));
+  const pem = `-----BEGIN CERTIFICATE-----\n${certificate.toString("base64")}\n-----END CERTIFICATE-----\n`;
+  const server = pongServer({ ...identity, certificatePem: pem });
+  const registry = open(formatPinnedUrl("127.0.0.1", server.port, identity.pin));
+  expect(await rejection(registry.ping())).toMatchObject({
+    code: "wrong-pin",
+    message: "the registry shows another certificate than minitail's (ERR_TLS_CERT_ALTNAME_INVALID)",
+  });
+  expect(server.authorizations).toEqual([]);
+});
+
+test("a proxy in the environment is not asked for a registry whose key is pinned", async () => {
+  const identity = createTlsIdentity();
+  const server = pongServer(identity);
+  const before = process.env["HTTPS_PROXY"];
+  process.env["HTTPS_PROXY"] = "http://127.0.0.1:1";
+  try {
+    await open(formatPinnedUrl("127.0.0.1", server.port, identity.pin)).ping();
+  } finally {
+    if (before === undefined) delete process.env["HTTPS_PROXY"];
+    else process.env["HTTPS_PROXY"] = before;
+  }
+  expect(server.authorizations).toHaveLength(1);
+});
+
 test("requests share one connection", async () => {
   const identity = createTlsIdentity();
   const server = pongServer(identity);
@@ -149,4 +177,13 @@ test("what is no TLS server is unreachable, and is not told the token", async ()
     code: expect.stringMatching(/^(registry-unreachable|wrong-pin)$/),
   });
   expect(received).not.toContain("secret-token");
+});
+
+test("a server without TLS is called that", async () => {
+  const server = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response("<html>") });
+  closing.push(() => server.stop(true));
+  const registry = open(formatPinnedUrl("127.0.0.1", server.port!, createTlsIdentity().pin));
+  expect(await rejection(registry.ping())).toMatchObject({
+    message: `cannot reach the registry https://127.0.0.1:${server.port}: what answers there does not speak TLS`,
+  });
 });

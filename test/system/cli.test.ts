@@ -47,7 +47,7 @@ describe("statuses and errors", () => {
     [
       "up --secret file:/nonexistent",
       2,
-      "cannot read the file of --secret: ENOENT: no such file or directory, open '/nonexistent'",
+      "cannot read /nonexistent for --secret: no such file or directory; write --secret=file:PATH with the path of a file that holds it",
     ],
   ])("%s: %d", async (line, status, message) => {
     expect(await minitail(line)).toEqual({ status, stdout: "", stderr: `minitail: ${message}\n` });
@@ -93,6 +93,35 @@ describe("statuses and errors", () => {
       expect(result.status).toBe(4);
       expect(result.stderr).toMatch(/^minitail: [^\n]*permission denied[^\n]*root\n$/);
     }
+  });
+
+  test("not root: 4 for the files of a registry and of a killed daemon as well", async () => {
+    const closed = join(folder, "closed-files");
+    mkdirSync(closed, { mode: 0o700 });
+    const at = `--state-dir ${closed}/state --socket ${folder}/nobody.sock`;
+    for (const line of [`registry serve --listen 127.0.0.1:0 ${at}`, `logout --force ${at}`]) {
+      const result = await runCommand([...NOBODY, MINITAIL, ...line.split(" ")]);
+      expect([result.status, result.stderr]).toEqual([
+        4,
+        expect.stringMatching(/^minitail: cannot [^\n]*: permission denied; run it as root\n$/),
+      ]);
+      expect(result.stderr).not.toContain("EACCES");
+    }
+  });
+
+  test("a daemon that does not answer is waited for aloud", async () => {
+    const path = join(folder, "silent.sock");
+    const server = Bun.listen({ unix: path, socket: { data() {} } });
+    const child = Bun.spawn([MINITAIL, "status", "--socket", path], { stdio: ["ignore", "ignore", "pipe"] });
+    let said = "";
+    for await (const chunk of child.stderr) {
+      said += new TextDecoder().decode(chunk);
+      if (said.includes("\n")) break;
+    }
+    expect(said).toBe("waiting for the daemon\n");
+    child.kill();
+    await child.exited;
+    server.stop(true);
   });
 
   test("--verbose shows where an error comes from, on stderr", async () => {
@@ -176,6 +205,23 @@ describe("registry serve", () => {
     expect(pins[0]).toBe(pins[1]!);
   });
 
+  test("--json: one object with the URL", async () => {
+    const child = spawn("--json");
+    const { url, tokenFile } = JSON.parse(await firstLine(child.stdout));
+    expect(url).toMatch(/^https:\/\/127\.0\.0\.1:\d+\/#pin=[\w-]{43}$/);
+    expect(statSync(tokenFile).mode & 0o777).toBe(0o600);
+    child.kill("SIGTERM");
+    expect(await child.exited).toBe(0);
+  });
+
+  test("an address that the machine does not have", async () => {
+    const result = await minitail("registry serve --listen 192.0.2.254:7500");
+    expect([result.status, result.stderr]).toEqual([
+      1,
+      "minitail: cannot listen on 192.0.2.254:7500: this machine does not have that address; choose another with --listen\n",
+    ]);
+  });
+
   test("a token given as an argument is not in the process list", async () => {
     const child = spawn("--token", SECRET);
     await firstLine(child.stdout);
@@ -212,6 +258,38 @@ describe("in the background", () => {
       5000,
     );
     expect((await host.run([MINITAIL, "status"])).status).toBe(3);
+  }, 60_000);
+
+  test("up --json prints one object a line; what it cannot take back is said", async () => {
+    await using lab = await Lab.create("cli-json");
+    const host = await lab.host("a");
+    const made = await host.run([MINITAIL, "up", "-d", "--json", "--name", "alpha", "--pool", "10.11.12.0/24"]);
+    expect([made.status, made.stderr]).toEqual([0, ""]);
+    const self = JSON.parse(made.stdout) as { self: { id: string; name: string; addresses: string[] } };
+    expect(self.self).toMatchObject({ name: "alpha", addresses: ["10.11.12.1", expect.stringContaining(":")] });
+    const { dataplane } = JSON.parse(await host.output([MINITAIL, "status", "--json"]));
+    expect(dataplane.sealMicroseconds).toBeGreaterThan(0);
+    expect(dataplane.openMicroseconds).toBeGreaterThan(0);
+    expect(await host.output([MINITAIL, "status"])).toMatch(/^packets +\S+ \d+\.\d\d µs a packet, MTU 1280/m);
+    const backup = await host.run([MINITAIL, "registry", "backup", "/run/absent/backup.sqlite"]);
+    expect([backup.status, backup.stderr]).toEqual([
+      1,
+      "minitail: cannot write the backup /run/absent/backup.sqlite: no such file or directory; make room on the disk, or write it elsewhere\n",
+    ]);
+    expect((await host.run(["wg", "set", "minitail0", "listen-port", "1"])).stderr).toContain(
+      "Operation not permitted",
+    );
+    await host.output([MINITAIL, "down"]);
+    const late = await host.run([MINITAIL, "up", "-d", "--name", "omega", "--pool", "10.20.0.0/24"]);
+    expect([late.status, late.stdout]).toEqual([0, expect.stringContaining("this machine is alpha, 10.11.12.1")]);
+    expect(late.stderr).toBe(
+      "warn: this machine is called alpha, not omega; minitail node rename alpha omega changes that\n" +
+        "warn: the network's addresses are 10.11.12.0/24: --pool is for a new network\n",
+    );
+    await host.output([MINITAIL, "down"]);
+    expect((await host.run([MINITAIL, "up", "-d", "--tun", ".."])).status).toBe(2);
+    expect((await host.run([MINITAIL, "up", "-d"])).status).toBe(0);
+    await host.output([MINITAIL, "down"]);
   }, 60_000);
 
   test("what keeps it from coming up is said by who started it, with its status", async () => {

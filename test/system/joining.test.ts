@@ -126,20 +126,24 @@ describe("approval", () => {
   );
 
   test(
-    "down and Ctrl-C end the waiting at once; --timeout ends it in words",
+    "down, logout and Ctrl-C end the waiting at once; --timeout ends it in words",
     async () => {
       await using lab = await Lab.create("approval-end");
       const [a, b] = await hostsOnSwitch(lab, ["alpha", "beta"]);
       await a!.up(...POOL);
       const url = await registryUrl(a!);
       const clean = await traces(b!.host);
-      for (const end of ["down", "SIGINT"] as const) {
-        const { waiting } = await ask(b!, "--registry", url);
-        if (end === "down") expect(await b!.minitail("down")).toMatchObject({ status: 0, stderr: "" });
-        else waiting.kill(end);
+      const codes: string[] = [];
+      for (const end of ["down", "logout", "SIGINT"] as const) {
+        const { waiting, code } = await ask(b!, "--registry", url);
+        codes.push(code);
+        if (end === "SIGINT") waiting.kill(end);
+        else expect(await b!.minitail(end)).toMatchObject({ status: 0, stderr: "" });
         expect({ end, ...(await waiting.waitForExit(3000)) }).toMatchObject({ end, status: 0 });
         expect(await traces(b!.host)).toBe(clean);
       }
+      // Who was told to forget it all asks anew.
+      expect([codes[0] === codes[1], codes[1] === codes[2]]).toEqual([true, false]);
       const impatient = await b!.minitail("up", "-d", "--registry", url, "--timeout", "2s");
       expect([impatient.status, impatient.stdout]).toEqual([1, expect.stringMatching(CODE)]);
       expect(impatient.stderr).toContain("gave up after the time that --timeout allows: waiting to be let in");

@@ -34,12 +34,15 @@ describe("wrong use says so in one line", () => {
       const squatter = host.spawn(["socat", "UDP6-LISTEN:7411", "STDIO"], { stdin: "pipe" });
       await a!.host.run(["sh", "-c", "while ! ss -lun | grep -q 7411; do :; done"]);
       expectOneLine(await a!.minitail("up"), 1, /^minitail: UDP port 7411 is taken by another program; .*--port/);
+      // The name that it was told with a port that it cannot have is not what a bare up takes later.
+      expectOneLine(await a!.minitail("up", "--tun", "other0", "--name", "other"), 1, /UDP port 7411 is taken/);
       await squatter.stop("SIGKILL");
       const web = host.spawn(["socat", "TCP6-LISTEN:7411,reuseaddr", "STDIO"], { stdin: "pipe" });
       await a!.host.run(["sh", "-c", "while ! ss -ltn | grep -q 7411; do :; done"]);
       expectOneLine(await a!.minitail("up"), 1, /^minitail: TCP port 7411 is taken; .*--listen/);
       await web.stop("SIGKILL");
       await a!.up(...POOL);
+      expect((await a!.status()).self!.name).toBe("alpha");
       expectOneLine(await a!.minitail("up"), 1, /^minitail: another minitail uses the state in .*; .*--state-dir/);
       const other = ["--state-dir", "/run/other"] as const;
       expectOneLine(await a!.minitail("up", ...other), 1, /^minitail: a minitail daemon already listens on .*--socket/);
@@ -119,6 +122,27 @@ describe("wrong use says so in one line", () => {
       expectOneLine(await up("--registry", otherPin, "--token", "t0ken"), 1, /^minitail: .*(pin|key)/);
       const noPin = url!.replace(/#.*/, "");
       expectOneLine(await up("--registry", noPin, "--token", "t0ken"), 1, /^minitail: .*(pin|certificate)/);
+      const pin = url!.replace(/.*#/, "");
+      const noRoute = await up("--registry", `https://203.0.113.9:7411/#${pin}`, "--token", "t0ken", "--timeout", "2s");
+      expectOneLine(noRoute, 1, /^waiting for the registry .*: network is unreachable\)/);
+      const closed = await up("--registry", `https://192.0.2.1:9/#${pin}`, "--token", "t0ken", "--timeout", "2s");
+      expectOneLine(closed, 1, /^waiting for the registry .*: connection refused\)/);
+      const redis = ["redis-server", "--port", "6390", "--bind", "192.0.2.1", "--requirepass", "pass", "--save", ""];
+      registry!.host.spawn(redis);
+      await registry!.host.run(["sh", "-c", "while ! ss -ltn | grep -q 6390; do :; done"]);
+      const wrongPassword = await up("--registry", "redis://:other@192.0.2.1:6390");
+      expectOneLine(
+        wrongPassword,
+        1,
+        /^minitail: the registry refuses the token: .*; check the token, or the user and/,
+      );
+      const again = await a!.minitail("up");
+      expectOneLine(
+        again,
+        1,
+        /^going on with what up was told before: to use a shared secret at redis:\/\/192\.0\.2\.1:6390;/,
+      );
+      expect(again.stderr).not.toContain("other");
       expectOneLine(await up("--registry", "ftp://192.0.2.1/"), 2, /^minitail: the registry's URL cannot be used/);
     },
     LIMIT_MS,

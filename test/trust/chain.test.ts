@@ -103,6 +103,16 @@ describe("chain", () => {
     expect(tailnet.chain.state.newestSignerTimeMs).toBe(NOW_MS + 5);
   });
 
+  test("a signer that only admits does not: who sets the clock ahead ends memberships", () => {
+    const tailnet = makeTailnet();
+    const { chain, signer } = tailnet;
+    const clerk = machine("clerk").machineKey;
+    accept(chain, chain.sign({ kind: "admit-signer", publicKey: clerk.publicKey, scope: "admit" }, NOW_MS, signer));
+    const pairs = joinKeyPairs(seededRandom("another")(16));
+    accept(chain, chain.sign(joinKeyBody(pairs), NOW_MS + 99_999 * HOUR_MS, clerk));
+    expect(chain.state.newestSignerTimeMs).toBe(NOW_MS);
+  });
+
   test("our own copy is read back without verifying signatures, by the same rules", () => {
     const tailnet = makeTailnet();
     admitJoinKey(tailnet, "key");

@@ -234,6 +234,31 @@ describe("of the other branch is obeyed", () => {
     expect(removalsAfter(s)).toEqual(NOTHING);
   });
 
+  test("of a signer that only admits the end of its own join keys, also where the other branch lets it say more", () => {
+    const s = scene();
+    const clerk = s.member.machineKey;
+    const own = joinKeyPairs(seededRandom("own")(16));
+    for (const chain of [s.own, s.other]) {
+      say(chain, { kind: "admit-signer", publicKey: clerk.publicKey, scope: "admit" }, s.signer);
+      say(chain, joinKeyBody(own), clerk);
+    }
+    part(s);
+    say(s.own, { kind: "remove-signer", publicKey: s.third.machineKey.publicKey }, s.second.machineKey);
+    say(s.other, { kind: "remove-signer", publicKey: clerk.publicKey }, s.third.machineKey);
+    say(s.other, { kind: "admit-signer", publicKey: clerk.publicKey, scope: "all" }, s.third.machineKey);
+    say(s.other, { kind: "revoke", machine: idOf(s.second) }, clerk);
+    say(s.other, { kind: "cancel-join-key", joinKey: joinKeyIdOf(s.fleet.signing.publicKey) }, clerk);
+    say(s.other, { kind: "remove-signer", publicKey: s.first.machineKey.publicKey }, clerk);
+    expect(removalsAfter(s)).toEqual(NOTHING);
+
+    const honest = s.own.prefix(s.own.head.number - 2);
+    say(honest, { kind: "cancel-join-key", joinKey: joinKeyIdOf(own.signing.publicKey) }, clerk);
+    expect(removalsAfter({ ...s, other: honest })).toEqual({
+      ...NOTHING,
+      joinKeys: [joinKeyIdOf(own.signing.publicKey)],
+    });
+  });
+
   test("nothing else: no machine, signer, name, policy, route, expiry, key or registry", () => {
     const s = scene();
     const state = structuredClone(s.own.state);

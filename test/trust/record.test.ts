@@ -66,6 +66,15 @@ describe("record", () => {
     }
   });
 
+  test("of the same machine in another tailnet is none here, though a member seals it anew", () => {
+    const elsewhere = makeTailnet("other").chain.tailnetId;
+    const nodeId = nodeIdOf(author.machineKey.publicKey);
+    const sealed = sealRecord(record, elsewhere, author.machineKey, networkKey, random);
+    const signed = openSeal(sealed, { kind: "record", tailnetId: elsewhere, nodeId }, keys)!;
+    const moved = seal(signed, { kind: "record", tailnetId, nodeId }, networkKey, random);
+    expect(openRecord(moved, tailnetId, author.machineKey.publicKey, keys)).toBeUndefined();
+  });
+
   test("numbers only rise", () => {
     expect(nextRecordNumber(0, NOW_MS + 0.5)).toBe(NOW_MS);
     expect(nextRecordNumber(NOW_MS, NOW_MS)).toBe(NOW_MS + 1);

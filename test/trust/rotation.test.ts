@@ -162,10 +162,10 @@ describe("key ring", () => {
     expect(opened.map((bytes) => bytes !== undefined)).toEqual([true, true, true, ...new Array(5).fill(false)]);
   });
 
-  test("a forged rotation leads nobody astray", () => {
+  test.each([[3], [200]])("%p forged rotations lead nobody astray", (count) => {
     const { chain, list, newest, random } = sealedList(2);
     const forger = machine("forger");
-    const forged = Array.from({ length: 3 }, (_, i) => {
+    const forged = Array.from({ length: count }, (_, i) => {
       const { body } = makeRotation(
         { ...chain.state, networkKeyHashes: [new Uint8Array(32), networkKeyHash(new Uint8Array(32).fill(i + 1))] },
         { epoch: 1, key: new Uint8Array(32).fill(i + 1) },

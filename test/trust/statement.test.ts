@@ -248,6 +248,17 @@ describe("statement", () => {
     expect(decodeStatement(chain.sign(body, NOW_MS, signer))).toBeUndefined();
   });
 
+  test("a genesis with a time, or after something, does not decode", () => {
+    const genesis = signGenesis(signer, new Uint8Array(32));
+    expect(decodeStatement(genesis)).toBeDefined();
+    const [previousHash, time] = [1 + 4, 1 + 4 + 32];
+    for (const offset of [previousHash, time + 7]) {
+      const changed = genesis.slice();
+      changed[offset] = 1;
+      expect(decodeStatement(changed)).toBeUndefined();
+    }
+  });
+
   test("the longest policy decodes", () => {
     const bytes = chain.sign({ kind: "policy", policy: new Uint8Array(LONGEST_POLICY_BYTES) }, NOW_MS, signer);
     expect(decodeStatement(bytes)!.body).toMatchObject({ kind: "policy" });

@@ -153,6 +153,8 @@ describe("requests", () => {
     expect(await ask(path, "set=1\nlisten_port=5\n\n")).toBe("errno=-98\n\n");
     device.failure = new MinitailError("too-many", "a device holds 3 allowed IPs at most");
     expect(await ask(path, "set=1\nlisten_port=5\n\n")).toBe("errno=-28\n\n");
+    device.failure = new MinitailError("not-permitted", "the device is another program's");
+    expect(await ask(path, "set=1\nlisten_port=5\n\n")).toBe("errno=-1\n\n");
     device.failure = new Error("anything");
     expect(await ask(path, "set=1\nlisten_port=5\n\nget=1\n\n")).toBe(`errno=-5\n\n${OK}`);
   });

@@ -17,7 +17,7 @@ export default declareCommand({
   async run(args, { globals, log }) {
     const client = new LocalApiClient(globals.socketPath);
     try {
-      await client.call(downCall);
+      await tellIfSlow(log, "the daemon", client.call(downCall));
       await tellIfSlow(log, "the daemon to take back its changes", waitUntilStopped(client));
     } catch (error) {
       if (!args.force || !isMinitailError(error, "daemon-not-running")) throw withForceHint(error);

@@ -5,14 +5,15 @@ import { LocalApiClient } from "../../daemon/local-api-client.ts";
 import { declareCommand } from "../declare.ts";
 import { EXIT_DONE } from "../exit-status.ts";
 import { formatTable, type Output } from "../output.ts";
+import { tellIfSlow } from "../waiting.ts";
 
 export default declareCommand({
   name: "list",
   description: "the join keys that still admit machines",
   examples: ["minitail key list", "minitail key list --all --json"],
   args: { all: { type: "boolean", description: "also those that were used, have expired, or were cancelled" } },
-  async run(args, { globals, output }) {
-    const list = await new LocalApiClient(globals.socketPath).call(keyListCall);
+  async run(args, { globals, log, output }) {
+    const list = await tellIfSlow(log, "the daemon", new LocalApiClient(globals.socketPath).call(keyListCall));
     const keys = list.keys.filter(({ state }) => args.all === true || state === "live");
     if (globals.json) output.json({ keys });
     else printKeys(output, keys);

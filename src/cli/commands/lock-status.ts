@@ -5,6 +5,7 @@ import { LocalApiClient } from "../../daemon/local-api-client.ts";
 import { declareCommand } from "../declare.ts";
 import { EXIT_DONE } from "../exit-status.ts";
 import { formatTable } from "../output.ts";
+import { tellIfSlow } from "../waiting.ts";
 
 /** Of a hash, what tells it from others. */
 const HASH_SHOWN = 16;
@@ -14,8 +15,8 @@ export default declareCommand({
   description: "who may admit and remove machines, and how far the signed chain goes",
   examples: ["minitail lock status", "minitail lock status --json"],
   args: {},
-  async run(_args, { globals, output }) {
-    const status = await new LocalApiClient(globals.socketPath).call(lockStatusCall);
+  async run(_args, { globals, log, output }) {
+    const status = await tellIfSlow(log, "the daemon", new LocalApiClient(globals.socketPath).call(lockStatusCall));
     if (globals.json) {
       output.json(status);
       return EXIT_DONE;

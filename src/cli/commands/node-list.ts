@@ -6,14 +6,15 @@ import { LocalApiClient } from "../../daemon/local-api-client.ts";
 import { declareCommand } from "../declare.ts";
 import { EXIT_DONE } from "../exit-status.ts";
 import { formatTable } from "../output.ts";
+import { tellIfSlow } from "../waiting.ts";
 
 export default declareCommand({
   name: "list",
   description: "the machines that belong to the network",
   examples: ["minitail node list", "minitail node list --json"],
   args: {},
-  async run(_args, { globals, output }) {
-    const list = await new LocalApiClient(globals.socketPath).call(nodeListCall);
+  async run(_args, { globals, log, output }) {
+    const list = await tellIfSlow(log, "the daemon", new LocalApiClient(globals.socketPath).call(nodeListCall));
     if (globals.json) output.json(list);
     else for (const line of formatTable(list.nodes.map(row))) output.line(line);
     return EXIT_DONE;

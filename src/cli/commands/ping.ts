@@ -45,7 +45,7 @@ export default declareCommand({
       else if (reply.latencyMs !== null) output.line(formatPong(reply, reply.latencyMs));
       else writeErrorLine(`no reply from ${formatPeer(reply)} within ${args.timeout}`);
       if (reply.latencyMs !== null && (!untilDirect || reply.path.kind === "direct")) isDone = true;
-      if (sent === count || (untilDirect && isDone)) break;
+      if (sent === count || (untilDirect && isDone) || output.isClosed) break;
       await Bun.sleep(Math.max(0, INTERVAL_MS - (performance.now() - startMs)));
     }
     return isDone ? EXIT_DONE : EXIT_FAILED;

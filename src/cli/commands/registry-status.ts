@@ -5,14 +5,15 @@ import { LocalApiClient } from "../../daemon/local-api-client.ts";
 import { declareCommand } from "../declare.ts";
 import { EXIT_DONE, EXIT_FAILED } from "../exit-status.ts";
 import { formatTable } from "../output.ts";
+import { tellIfSlow } from "../waiting.ts";
 
 export default declareCommand({
   name: "status",
   description: "the registry of this machine's network, and what is in it",
   examples: ["minitail registry status"],
   args: {},
-  async run(_args, { globals, output }) {
-    const status = await new LocalApiClient(globals.socketPath).call(registryStatusCall);
+  async run(_args, { globals, log, output }) {
+    const status = await tellIfSlow(log, "the daemon", new LocalApiClient(globals.socketPath).call(registryStatusCall));
     if (globals.json) {
       output.json(status);
     } else {

@@ -7,6 +7,7 @@ import { LocalApiClient } from "../../daemon/local-api-client.ts";
 import { declareCommand } from "../declare.ts";
 import { EXIT_DONE, EXIT_FAILED } from "../exit-status.ts";
 import { formatStatus } from "../status-text.ts";
+import { tellIfSlow } from "../waiting.ts";
 
 export default declareCommand({
   name: "status",
@@ -16,11 +17,13 @@ export default declareCommand({
     active: { type: "boolean", description: "only peers that there is a path to" },
     peers: { type: "boolean", default: true, description: "leave the peers out" },
   },
-  async run(args, { globals, output }) {
-    const status = await new LocalApiClient(globals.socketPath).call(statusCall).catch((error: unknown) => {
-      if (globals.json && isMinitailError(error, "daemon-not-running")) output.json({ state: "stopped" });
-      throw error;
-    });
+  async run(args, { globals, log, output }) {
+    const status = await tellIfSlow(log, "the daemon", new LocalApiClient(globals.socketPath).call(statusCall)).catch(
+      (error: unknown) => {
+        if (globals.json && isMinitailError(error, "daemon-not-running")) output.json({ state: "stopped" });
+        throw error;
+      },
+    );
     const shown: Status = { ...status, peers: args.peers === false ? [] : activeOf(status, args.active === true) };
     if (globals.json) output.json(shown);
     else for (const line of formatStatus(shown, Date.now(), output.colour)) output.line(line);

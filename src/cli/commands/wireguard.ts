@@ -1,5 +1,6 @@
 /** `minitail wireguard [-f] IFACE`: a WireGuard interface and nothing else, in the place of `wireguard-go IFACE`. */
 
+import { fstatSync } from "node:fs";
 import { MinitailError } from "../../base/errors.ts";
 import { OFFLOADS } from "../../daemon/options.ts";
 import { startWireguard } from "../../daemon/start.ts";
@@ -65,6 +66,15 @@ export default declareCommand({
 function descriptorOf(variable: string, { environment }: CommandContext): number | undefined {
   const text = environment[variable];
   if (text === undefined || text === "") return undefined;
-  if (/^\d{1,7}$/.test(text)) return Number(text);
+  if (/^\d{1,7}$/.test(text) && isOpen(Number(text))) return Number(text);
   throw new MinitailError("usage", `${variable} is the number of an open descriptor`);
+}
+
+function isOpen(fd: number): boolean {
+  try {
+    fstatSync(fd);
+    return true;
+  } catch {
+    return false;
+  }
 }

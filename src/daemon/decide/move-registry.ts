@@ -21,12 +21,17 @@ export async function moveRegistry(
 ): Promise<MovedRegistry> {
   tailnet.requireSigner();
   const { urls, token, pin } = registryAddressOf(request.url, request.token ?? undefined, home.addresses);
-  const place: RegistryPlace = { urls: urls.map(withoutFragment), token: token ?? "", pin };
+  const place: RegistryPlace = { urls: urls.map(withoutFragment), token: tokenToSay(tailnet, token), pin };
   refuseAlreadyThere(tailnet, place);
   await requireUsable({ urls, token, pin }, tailnetKeys(tailnet.state.tailnetId));
   const oldOneTold = await append(tailnet, place);
   await tailnet.sync();
   return { url: home.client.url, oldOneTold, chainLength: tailnet.chain.statements.length };
+}
+
+/** A registry of the tailnet's own takes the token of each epoch: the one of today would soon be too old to write with. */
+function tokenToSay(tailnet: Tailnet, token: string | undefined): string {
+  return token === undefined || token === tailnet.epochSecret.registryToken ? "" : token;
 }
 
 /** A pin stands beside the URL. */

@@ -10,7 +10,7 @@ import type { NodeId } from "../../trust/identity.ts";
 import type { Tailnet } from "../tailnet.ts";
 import { Draft } from "./draft.ts";
 import { findMember } from "./find-member.ts";
-import { withRotation } from "./rotate.ts";
+import { withRotationWherePossible } from "./rotate.ts";
 
 export interface RemoveNodeRequest {
   /** Name, address or node id. */
@@ -41,7 +41,7 @@ export async function removeNode(tailnet: Tailnet, { node, withMachines }: Remov
         draft.say({ kind: "revoke", machine: id }, tailnet.context.clock.nowMs(), signer);
       }
     }
-    return draft.isEmpty ? undefined : withRotation(tailnet, draft, signer);
+    return draft.isEmpty ? undefined : withRotationWherePossible(tailnet, draft, signer);
   }, "alone");
   return {
     removed: chosen.map(({ id, name }) => ({ id, name })),

@@ -6,7 +6,7 @@ import { type AdmittedJoinKey, isLiveJoinKey } from "../../trust/chain-state.ts"
 import type { SigningKeyPair } from "../../trust/identity.ts";
 import type { Tailnet } from "../tailnet.ts";
 import { Draft } from "./draft.ts";
-import { withRotation } from "./rotate.ts";
+import { withRotationWherePossible } from "./rotate.ts";
 
 /**
  * Throws `join-key-unknown`, or `not-signer`: who may only admit cancels no keys but its own. What a live key opened is
@@ -26,7 +26,7 @@ export async function revokeKey(tailnet: Tailnet, id: string): Promise<AdmittedJ
     const draft = new Draft(chain!);
     draft.say({ kind: "cancel-join-key", joinKey: id }, tailnet.context.clock.nowMs(), signerFor(tailnet, key));
     const rotator = isLiveJoinKey(key) ? tailnet.signer("all") : undefined;
-    if (rotator) return withRotation(tailnet, draft, rotator);
+    if (rotator) return withRotationWherePossible(tailnet, draft, rotator);
     return { statements: draft.statements, boxesFor: [] };
   }, "alone");
   return tailnet.state.joinKeys.get(id)!;

@@ -1,7 +1,7 @@
 /** Another network key, so that who belongs no more reads nothing that is written from now on. */
 
 import { MinitailError } from "../../base/errors.ts";
-import { signerOf } from "../../trust/chain-state.ts";
+import { currentEpoch, signerOf } from "../../trust/chain-state.ts";
 import type { NodeId, SigningKeyPair } from "../../trust/identity.ts";
 import { epochRecipients, makeRotation } from "../../trust/rotation.ts";
 import { secretSealKey } from "../../trust/secret.ts";
@@ -18,7 +18,7 @@ import type { Draft } from "./draft.ts";
 export function withRotation(tailnet: Tailnet, draft: Draft, signer: SigningKeyPair): Proposal {
   const { random, clock } = tailnet.context;
   const { networkKey: current, registryToken } = tailnet.epochSecret;
-  if (current.epoch !== draft.chain.state.networkKeyHashes.length - 1) {
+  if (!hasNewestKey(tailnet, draft)) {
     throw new MinitailError("timeout", "the tailnet's newest network key has not reached this machine yet", {
       hint: "try again when minitail status shows the registry connected",
     });
@@ -31,6 +31,20 @@ export function withRotation(tailnet: Tailnet, draft: Draft, signer: SigningKeyP
     boxesFor: recipientsOf(tailnet, draft),
     rotation: { networkKey, registryToken: changesToken ? generateRegistryToken(random) : registryToken },
   };
+}
+
+/**
+ * The same, but that a removal does not wait for a network key: who keeps that from a signer would keep who is to go.
+ * Members hear of it from each other, and the next signer that has the key rotates.
+ */
+export function withRotationWherePossible(tailnet: Tailnet, draft: Draft, signer: SigningKeyPair): Proposal {
+  return hasNewestKey(tailnet, draft)
+    ? withRotation(tailnet, draft, signer)
+    : { statements: draft.statements, boxesFor: [] };
+}
+
+function hasNewestKey({ epoch }: Tailnet, { chain }: Draft): boolean {
+  return epoch === currentEpoch(chain.state);
 }
 
 /**

@@ -9,7 +9,7 @@
 
 import { Database, type SQLQueryBindings } from "bun:sqlite";
 import { closeSync, fsyncSync, openSync, readSync, renameSync, rmSync } from "node:fs";
-import { errorMessage, MinitailError } from "../../base/errors.ts";
+import { MinitailError, systemReason } from "../../base/errors.ts";
 import { errorCodeOf } from "../registry-errors.ts";
 import { limitExceeded, outOfMemory, wrongType } from "./redis-error.ts";
 
@@ -39,8 +39,9 @@ export interface KeyspaceLimits {
   readonly askKeys: number;
 }
 
-/** Keys that anybody may make, as far as there is room for them. */
+/** Keys that anybody may make, as far as there is room for them. Their answers only members make: strangers take no room from those. */
 const ASK_PREFIX = "ask:";
+const ANSWER_SUFFIX = ":answer";
 
 /** "mtrg": whose database this is, at a fixed place in the file (sqlite.org/fileformat.html section 1.3). */
 const APPLICATION_ID = 0x6d747267;
@@ -175,15 +176,16 @@ export class Keyspace {
 
   #create(key: string, type: KeyType): number {
     if (this.count() >= this.#limits.keys) throw limitExceeded("number of keys");
-    if (key.startsWith(ASK_PREFIX) && this.#countOfAsking() >= this.#limits.askKeys) {
+    const isAsking = key.startsWith(ASK_PREFIX) && !key.endsWith(ANSWER_SUFFIX);
+    if (isAsking && this.#countOfAsking() >= this.#limits.askKeys) {
       throw limitExceeded("number of approval requests");
     }
     return this.row<{ id: number }>("INSERT INTO keys (key, type) VALUES (?, ?) RETURNING id", key, type)!.id;
   }
 
   #countOfAsking(): number {
-    const sql = "SELECT count(*) AS count FROM keys WHERE key >= ? AND key < ?";
-    return this.row<{ count: number }>(sql, ASK_PREFIX, `${ASK_PREFIX}\uffff`)!.count;
+    const sql = "SELECT count(*) AS count FROM keys WHERE key >= ? AND key < ? AND key NOT LIKE ?";
+    return this.row<{ count: number }>(sql, ASK_PREFIX, `${ASK_PREFIX}\uffff`, `%${ANSWER_SUFFIX}`)!.count;
   }
 
   /** True if the key was there. */
@@ -222,7 +224,7 @@ export class Keyspace {
       renameSync(temporary, file);
     } catch (error) {
       rmSync(temporary, { force: true });
-      throw new MinitailError("state-unwritable", `cannot write the backup ${file}: ${errorMessage(error)}`, {
+      throw new MinitailError("state-unwritable", `cannot write the backup ${file}: ${systemReason(error)}`, {
         hint: "make room on the disk, or write it elsewhere",
         cause: error,
       });
@@ -285,7 +287,7 @@ function openError(file: string, error: unknown): MinitailError {
       cause: error,
     });
   }
-  return new MinitailError("state-unwritable", `cannot open the registry's data in ${file}: ${errorMessage(error)}`, {
+  return new MinitailError("state-unwritable", `cannot open the registry's data in ${file}: ${systemReason(error)}`, {
     hint: "make room on the disk, or keep the data elsewhere",
     cause: error,
   });

@@ -39,7 +39,7 @@ export interface RegistryLimits {
   readonly rate: RateLimit;
   /** For who has none, or a wrong one. */
   readonly strangerRate: RateLimit;
-  /** Approval requests and answers at one time. */
+  /** Approval requests at one time. */
   readonly askKeys: number;
 }
 

@@ -162,6 +162,11 @@ function listenError(endpoint: Endpoint, error: unknown): MinitailError {
       });
     case "EACCES":
       return new MinitailError("not-permitted", `not permitted to listen on ${where}`, { cause: error });
+    case "EADDRNOTAVAIL":
+      return new MinitailError("invalid", `cannot listen on ${where}: this machine does not have that address`, {
+        hint: "choose another with --listen",
+        cause: error,
+      });
     default:
       return new MinitailError("invalid", `cannot listen on ${where}: ${errorMessage(error)}`, { cause: error });
   }
