@@ -59,7 +59,7 @@ function makeTunnel() {
     random: (lengthBytes) => crypto.getRandomValues(new Uint8Array(lengthBytes)),
     unixMs: () => Date.now(),
     readActivity: (slot) => writer.activity(slot),
-    watchActivity: (slot) => writer.stopWatching(slot),
+    watchActivity: (slot) => writer.reportActivity(slot),
   });
   const perform = (actions: readonly Action[]) => {
     for (const action of actions) {

@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 import { memfdWith } from "./memfd.ts";
 
 /** Exports and their arguments that this file knows; aead/src/lib.rs says which it has. */
-const CONTRACT = 2;
+const CONTRACT = 3;
 
 const SYMBOLS = {
   aead_contract: { args: [], returns: "u32" },
@@ -26,7 +26,7 @@ const SYMBOLS = {
     returns: "u32",
   },
   aead_open_n: {
-    args: ["ptr", "u32", "ptr", "u32", "u32", "u32", "u32", "ptr", "ptr"],
+    args: ["ptr", "u32", "ptr", "ptr", "u32", "u32", "u32", "u32", "ptr", "ptr", "ptr"],
     returns: "u32",
   },
 } as const;
@@ -52,6 +52,7 @@ export interface AeadLibrary {
   readonly openMany: (
     context: Pointer,
     receiverIndex: number,
+    target: Pointer,
     messages: Pointer,
     lengthBytes: number,
     strideBytes: number,
@@ -59,6 +60,7 @@ export interface AeadLibrary {
     headerBytes: number,
     headers: Pointer,
     results: Pointer,
+    sums: Pointer | null,
   ) => number;
 }
 

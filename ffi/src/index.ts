@@ -21,6 +21,7 @@ export * from "./netlink/message.ts";
 export * from "./netlink/monitor.ts";
 export * from "./netlink/route.ts";
 export * from "./netlink/route-constants.ts";
+export * from "./netlink/route-lookup.ts";
 export * from "./netlink/route-next-hop.ts";
 export * from "./netlink/rule.ts";
 export * from "./netlink/socket.ts";

@@ -4,13 +4,7 @@ import { equalBytes, utf8 } from "../base/bytes.ts";
 import { MinitailError } from "../base/errors.ts";
 import { AEAD_TAG_LENGTH_BYTES } from "./aead.ts";
 import type { TransportCipher } from "./transport-cipher.ts";
-import {
-  FORGED,
-  type OpenRun,
-  RUN_HEADER_BYTES,
-  type SealRun,
-  type TransportCipherBatch,
-} from "./transport-cipher-batch.ts";
+import { FORGED, type OpenRun, type SealRun, type TransportCipherBatch } from "./transport-cipher-batch.ts";
 import { isBatchCipher, LoopTransportCipher } from "./transport-cipher-loop.ts";
 
 interface TransportVector {
@@ -108,18 +102,26 @@ function checkMove(cipher: TransportCipher): void {
   }
 }
 
-/** Three messages of 16 + 20 bytes and what is padded, the last shorter: as the loop over single messages has them. */
+/** Bytes before a run that its messages are opened behind, and into which their places reach. */
+const BEFORE_RUN_BYTES = 40;
+const FILLER = 0xa5;
+
+/**
+ * Three messages of 16 + 20 bytes and what is padded, the last shorter: as the loop over single messages has them. They
+ * are opened to places before, behind what is there.
+ */
 function checkRuns(cipher: TransportCipherBatch): void {
+  const offset = OFFSET + BEFORE_RUN_BYTES;
   const strideBytes = 80;
   const payload = utf8("As many as there are bytes in two messages, and then some.");
   const headerBytes = 16;
   const seal = (batch: TransportCipherBatch): Uint8Array => {
-    const messages = new Uint8Array(new ArrayBuffer(OFFSET + 3 * strideBytes));
+    const messages = new Uint8Array(new ArrayBuffer(offset + 3 * strideBytes)).fill(FILLER);
     const run: SealRun = {
       receiverIndex: 0x80000001,
       counter: 0xffffffff,
       messages,
-      messagesOffset: OFFSET,
+      messagesOffset: offset,
       strideBytes,
       headerBytes,
       payload,
@@ -127,35 +129,47 @@ function checkRuns(cipher: TransportCipherBatch): void {
       payloadBytes: payload.length,
       segmentBytes: 20,
     };
-    return messages.subarray(0, OFFSET + batch.sealMany(0, run));
+    return messages.subarray(0, offset + batch.sealMany(0, run));
   };
   cipher.setKey(0, VECTORS[1]!.key);
   try {
     const messages = seal(cipher);
     if (!equalBytes(messages, seal(new LoopTransportCipher(cipher)))) throw failure(cipher, "seals runs wrongly");
-    messages[OFFSET + strideBytes + 40]! ^= 1;
+    messages[offset + strideBytes + 40]! ^= 1;
+    const targetOffset = offset - headerBytes;
     const run: OpenRun = {
       receiverIndex: 0x80000001,
       messages,
-      offset: OFFSET,
-      lengthBytes: messages.length - OFFSET,
+      offset,
+      lengthBytes: messages.length - offset,
       strideBytes,
+      targetOffset,
       stepBytes: 20,
       headerBytes,
       headers: new Uint8Array(new ArrayBuffer(3 * headerBytes)),
       counters: new Float64Array(3),
+      sums: new Uint32Array(3),
     };
     const isTaken = cipher.openMany(0, run) === 3;
-    const start = OFFSET + RUN_HEADER_BYTES + headerBytes;
+    const start = targetOffset + headerBytes;
+    const isKept = messages.subarray(0, start).every((byte) => byte === FILLER);
     const isInPlace = [0, 40].every((from) => {
       const end = Math.min(from + 20, payload.length);
       return equalBytes(messages.subarray(start + from, start + end), payload.subarray(from, end));
     });
     const isCounted = run.counters[0] === 0xffffffff && run.counters[1] === FORGED && run.counters[2] === 0x100000001;
-    if (!isTaken || !isInPlace || !isCounted) throw failure(cipher, "opens runs wrongly");
+    // Of the first text: an inner header of fillers, its payload, and zeros. 0 where no sums are made.
+    const sum = sumOf(new Uint8Array(headerBytes).fill(FILLER)) + sumOf(payload.subarray(0, 20));
+    const isSummed = run.sums![0] === 0 || run.sums![0] === sum % 0xffff;
+    if (!isTaken || !isKept || !isInPlace || !isCounted || !isSummed) throw failure(cipher, "opens runs wrongly");
   } finally {
     cipher.clearKey(0);
   }
+}
+
+/** Of 16-bit numbers in network order; an even number of bytes. */
+function sumOf(bytes: Uint8Array): number {
+  return bytes.reduce((sum, byte, i) => sum + (i % 2 === 0 ? byte << 8 : byte), 0);
 }
 
 function failure(cipher: TransportCipher, what: string): MinitailError {

@@ -52,9 +52,10 @@ export interface SealRun {
  *     messages |header|inner 0|payload 0|pad|tag|header|inner 1|payload 1|pad|tag| ...
  *     after           |inner 0|payload 0|payload 1|payload 2| ...
  *
- * The text of message i comes to lie at `offset + 16 + i * stepBytes`, except for its inner header: there lies the end
- * of the payload before it. All inner headers, also the first, are in `headers`, one behind the other. What lies
- * behind the last payload, and in the place of a message that did not open, is undefined.
+ * The text of message i comes to lie at `targetOffset + i * stepBytes`, except for its inner header: there lies the end
+ * of the payload before it, also of what is before the run, where `targetOffset` is less than `offset + 16`. All inner
+ * headers are in `headers`, one behind the other. What lies behind the last payload, and in the place of a message that
+ * did not open, is undefined.
  *
  * With a step of `strideBytes` and no inner header each message is opened in its own place.
  */
@@ -64,6 +65,8 @@ export interface OpenRun {
   offset: number;
   lengthBytes: number;
   strideBytes: number;
+  /** At most `offset + 16`. */
+  targetOffset: number;
   /** Payload of each message but the last; at most `strideBytes`. */
   stepBytes: number;
   headerBytes: number;
@@ -71,6 +74,11 @@ export interface OpenRun {
   headers: Uint8Array;
   /** Has room for each message: gets its counter, or `FORGED`. Says nothing of replays. */
   counters: Float64Array;
+  /**
+   * Has room for each message, where somebody wants it: gets the sum of the 16-bit numbers of its whole text, in network
+   * order, folded to one and not complemented (RFC 1071); 0 where there is nothing that makes it in passing.
+   */
+  sums: Uint32Array | undefined;
 }
 
 /** In place of the counter of a message that did not open. */

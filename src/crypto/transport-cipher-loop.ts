@@ -73,7 +73,7 @@ export class LoopTransportCipher implements TransportCipherBatch {
         messages.set(payload.subarray(from, from + pieceBytes), textStart + headerBytes);
       }
       messages.fill(0, textStart + packetBytes, textStart + textBytes);
-      writeHeader(viewOf(messages, start), run.receiverIndex, run.counter + i);
+      writeHeader(messages, start, run.receiverIndex, run.counter + i);
       this.#cipher.seal(slot, run.counter + i, messages, textStart, textBytes);
     }
     return totalBytes;
@@ -82,40 +82,45 @@ export class LoopTransportCipher implements TransportCipherBatch {
   openMany(slot: number, run: OpenRun): number {
     const count = checkOpenRun(run);
     const { messages, headerBytes, headers } = run;
+    run.sums?.fill(0);
     const end = run.offset + run.lengthBytes;
     for (let i = 0; i < count; i++) {
       const start = run.offset + i * run.strideBytes;
       const lengthBytes = Math.min(run.strideBytes, end - start);
       if (lengthBytes < RUN_OVERHEAD_BYTES + headerBytes) return i;
-      const counter = readCounter(viewOf(messages, start), run.receiverIndex);
-      if (counter === undefined) return i;
+      const counter = readCounter(messages, start, run.receiverIndex);
+      if (counter < 0) return i;
       const textStart = start + RUN_HEADER_BYTES;
       const textEnd = start + lengthBytes - (RUN_OVERHEAD_BYTES - RUN_HEADER_BYTES);
       const opens = this.#cipher.open(slot, counter, messages, textStart, lengthBytes - RUN_HEADER_BYTES);
       run.counters[i] = opens ? counter : FORGED;
       if (!opens) continue;
       const payloadStart = textStart + headerBytes;
-      headers.set(messages.subarray(textStart, payloadStart), i * headerBytes);
-      messages.copyWithin(run.offset + RUN_HEADER_BYTES + i * run.stepBytes + headerBytes, payloadStart, textEnd);
+      for (let at = 0; at < headerBytes; at++) headers[i * headerBytes + at] = messages[textStart + at]!;
+      messages.copyWithin(run.targetOffset + i * run.stepBytes + headerBytes, payloadStart, textEnd);
     }
     return count;
   }
 }
 
-function viewOf(buffer: Uint8Array, offset: number): DataView {
-  return new DataView(buffer.buffer, buffer.byteOffset + offset, RUN_HEADER_BYTES);
-}
-
-function writeHeader(header: DataView, receiverIndex: number, counter: number): void {
+function writeHeader(buffer: Uint8Array, offset: number, receiverIndex: number, counter: number): void {
+  const header = new DataView(buffer.buffer, buffer.byteOffset + offset, RUN_HEADER_BYTES);
   header.setUint32(0, MESSAGE_TRANSPORT, true);
   header.setUint32(RECEIVER_OFFSET, receiverIndex, true);
   header.setBigUint64(COUNTER_OFFSET, BigInt(counter), true);
 }
 
-/** Undefined for what is no transport message to `receiverIndex`, or counts further than a float does. */
-function readCounter(header: DataView, receiverIndex: number): number | undefined {
-  if (header.getUint32(0, true) !== MESSAGE_TRANSPORT) return undefined;
-  if (header.getUint32(RECEIVER_OFFSET, true) !== receiverIndex) return undefined;
-  const counter = Number(header.getBigUint64(COUNTER_OFFSET, true));
-  return Number.isSafeInteger(counter) ? counter : undefined;
+/** -1 for what is no transport message to `receiverIndex`, or counts further than a float does. */
+function readCounter(buffer: Uint8Array, offset: number, receiverIndex: number): number {
+  if (readUint32(buffer, offset) !== MESSAGE_TRANSPORT) return -1;
+  if (readUint32(buffer, offset + RECEIVER_OFFSET) !== receiverIndex) return -1;
+  const low = readUint32(buffer, offset + COUNTER_OFFSET);
+  const counter = low + readUint32(buffer, offset + COUNTER_OFFSET + 4) * 2 ** 32;
+  return Number.isSafeInteger(counter) ? counter : -1;
+}
+
+function readUint32(buffer: Uint8Array, offset: number): number {
+  return (
+    (buffer[offset]! | (buffer[offset + 1]! << 8) | (buffer[offset + 2]! << 16) | (buffer[offset + 3]! << 24)) >>> 0
+  );
 }

@@ -81,6 +81,7 @@ export class NativeTransportCipher implements TransportCipherBatch {
     return this.#library.openMany(
       this.#contexts.get(slot),
       run.receiverIndex,
+      this.#packets.of(run.messages, run.targetOffset),
       messages,
       run.lengthBytes,
       run.strideBytes,
@@ -88,6 +89,7 @@ export class NativeTransportCipher implements TransportCipherBatch {
       run.headerBytes,
       run.headerBytes > 0 ? this.#payloads.of(run.headers, 0) : messages,
       ptr(run.counters),
+      run.sums ? ptr(run.sums) : null,
     );
   }
 }

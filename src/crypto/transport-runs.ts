@@ -1,7 +1,7 @@
 /** Whether a run lies in its buffers and can be one at all: a native implementation is called with nothing else. */
 
 import { MinitailError } from "../base/errors.ts";
-import { type OpenRun, RUN_OVERHEAD_BYTES, type SealRun } from "./transport-cipher-batch.ts";
+import { type OpenRun, RUN_HEADER_BYTES, RUN_OVERHEAD_BYTES, type SealRun } from "./transport-cipher-batch.ts";
 
 const PADDING_MULTIPLE_BYTES = 16;
 const MAXIMUM_UINT32 = 0xffff_ffff;
@@ -49,18 +49,21 @@ export function checkSealRun(run: SealRun): number {
 
 /** Throws for anything but a run. Answers how many messages it may hold. */
 export function checkOpenRun(run: OpenRun): number {
-  const { lengthBytes, strideBytes, stepBytes, headerBytes, headers, counters } = run;
+  const { lengthBytes, strideBytes, stepBytes, headerBytes, headers, counters, sums } = run;
   checkCount("receiver index", run.receiverIndex);
   checkCount("offset", run.offset);
+  checkCount("target", run.targetOffset);
   checkCount("length", lengthBytes);
   checkCount("stride", strideBytes);
   checkCount("step", stepBytes);
   checkCount("inner header", headerBytes);
   if (strideBytes === 0 || stepBytes > strideBytes) throw misuse(`steps of ${stepBytes} at a stride of ${strideBytes}`);
+  if (run.targetOffset > run.offset + RUN_HEADER_BYTES) throw misuse(`a target at ${run.targetOffset} behind it`);
   checkInside(run.messages, run.offset, lengthBytes);
   const count = Math.ceil(lengthBytes / strideBytes);
   checkInside(headers, 0, count * headerBytes);
   if (count > counters.length) throw misuse(`${count} messages and room for ${counters.length} counters`);
+  if (sums && count > sums.length) throw misuse(`${count} messages and room for ${sums.length} sums`);
   if (headerBytes > 0 && headers.buffer === run.messages.buffer) throw misuse("headers are kept in a buffer apart");
   return count;
 }

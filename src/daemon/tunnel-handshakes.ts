@@ -60,12 +60,13 @@ export class TunnelHandshakes {
   }
 
   send({ message, slot, endpoint, bytes }: SendAction, nowMs: number): void {
-    const choose = message === "initiation" ? this.#chooseEndpoints : undefined;
+    const isInitiation = message === "initiation";
+    const choose = isInitiation ? this.#chooseEndpoints : undefined;
     const endpoints =
       choose && slot !== undefined ? choose(slot, endpoint, nowMs) : endpoint === undefined ? [] : [endpoint];
     for (const each of endpoints) {
       if (this.isInside(each.address)) continue;
-      this.#plane.send(bytes, each);
+      this.#plane.send(bytes, each, isInitiation ? slot : undefined);
       if (slot !== undefined) this.#count(slot, bytes.length, 0);
     }
   }

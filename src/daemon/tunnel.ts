@@ -69,7 +69,7 @@ export class Tunnel {
       random: systemRandom,
       unixMs: () => Date.now(),
       readActivity: (slot) => plane.activity(slot),
-      watchActivity: (slot) => plane.stopWatching(slot),
+      watchActivity: (slot) => plane.reportActivity(slot),
     });
     this.#handshakes = new TunnelHandshakes(this.#device, plane, options.chooseEndpoints);
     const inUse = options.way === "fast" ? (options.offloads ?? OFFLOADS) : [];

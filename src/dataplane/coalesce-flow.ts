@@ -9,12 +9,18 @@
  *     IPv6   no routing header that has places left: the checksum's destination is not in the header then
  *     IPv4   no options, no fragments, a right header checksum; identification rises by one, or stays with DF
  *     TCP    the next sequence number; the same acknowledgement, window, options and flags. PSH and FIN may come
- *            with the last, CWR with the first (until 6.16 the kernel's rule). Not SYN, RST, URG
+ *            with the last. Not SYN, RST, URG, CWR
  *     UDP    a checksum; at most 64 datagrams
- *     both   the first one's payload length, or less for the last; none is empty; 65,535 bytes together
+ *     both   the first one's payload length, or less for the last; none is empty; 65,535 bytes together; a right
+ *            checksum, or one that its sender said is left to this machine
  *
- * Transport checksums are not looked at: the packets passed Poly1305, and who sealed them had them from a
- * kernel. What is joined gets new ones from this machine's kernel.
+ * What is joined gets a new checksum from this machine's kernel, or none where it stays here: so a wrong one is looked
+ * for before. Poly1305 does not find it: a router's packets may have been spoilt before they came to it.
+ *
+ * CWR: a kernel before 6.16 joins a first packet that has it with others that have not, a later one those that agree in
+ * it. The former takes from accurate ECN (RFC 9768) what CWR counts there; the latter needs a mark (SKB_GSO_TCP_ACCECN)
+ * that no virtio header has, or the kernel clears CWR where it cuts them again. Neither is done: RFC 3168 sets it on a
+ * packet a round trip.
  */
 
 import {
@@ -34,13 +40,8 @@ import {
   TCP_URG,
 } from "../wire/tcp.ts";
 import { UDP_CHECKSUM_OFFSET, UDP_LENGTH_OFFSET } from "../wire/udp.ts";
-import {
-  VIRTIO_NET_HDR_GSO_ECN,
-  VIRTIO_NET_HDR_GSO_TCPV4,
-  VIRTIO_NET_HDR_GSO_TCPV6,
-  VIRTIO_NET_HDR_GSO_UDP_L4,
-} from "../wire/virtio-net.ts";
-import { foldSum, sumHeader, sumPseudoHeader } from "./checksum.ts";
+import { VIRTIO_NET_HDR_GSO_TCPV4, VIRTIO_NET_HDR_GSO_TCPV6, VIRTIO_NET_HDR_GSO_UDP_L4 } from "../wire/virtio-net.ts";
+import { foldSum, sumBytes, sumHeader, sumPseudoHeader } from "./checksum.ts";
 import {
   IPV4_CHECKSUM_OFFSET,
   IPV4_IDENTIFICATION_OFFSET,
@@ -59,8 +60,8 @@ const MAXIMUM_JOINED_DATAGRAMS = 64;
 
 const IPV4_WITHOUT_OPTIONS = 0x45;
 
-/** On a first packet they say that no other is to wait for, or that it is none of the stream. */
-const TCP_STANDS_ALONE = TCP_FIN | TCP_SYN | TCP_RST | TCP_PSH | TCP_URG;
+/** On a first packet they say that no other is to wait for, that it is none of the stream, or what one packet says. */
+const TCP_STANDS_ALONE = TCP_FIN | TCP_SYN | TCP_RST | TCP_PSH | TCP_URG | TCP_CWR;
 
 /**
  * Which bits of the headers' words, read little-endian, must be the same in packets that join; the other
@@ -69,7 +70,7 @@ const TCP_STANDS_ALONE = TCP_FIN | TCP_SYN | TCP_RST | TCP_PSH | TCP_URG;
 const ALL = -1;
 const FIRST_TWO_BYTES = 0x0000ffff;
 const LAST_TWO_BYTES = ~0xffff;
-const TCP_FLAGS_WITH_RULES = (TCP_FIN | TCP_PSH | TCP_CWR) << 8;
+const TCP_FLAGS_WITH_RULES = (TCP_FIN | TCP_PSH) << 8;
 const IPV4_MASK = Int32Array.of(FIRST_TWO_BYTES, LAST_TWO_BYTES, FIRST_TWO_BYTES, ALL, ALL);
 const IPV6_MASK = Int32Array.of(ALL, LAST_TWO_BYTES, ALL, ALL, ALL, ALL, ALL, ALL, ALL, ALL);
 const TCP_MASK = Int32Array.of(ALL, 0, ALL, ALL & ~TCP_FLAGS_WITH_RULES, 0);
@@ -98,44 +99,80 @@ export class Flow {
   #nextSequence = 0;
   /** PSH and FIN of the last. */
   #lastFlags = 0;
-  #hasCwr = false;
+  /** The first one's checksum is known to be right, or left to this machine. */
+  #isTrusted = false;
 
   constructor(memory: PacketMemory) {
     this.#memory = memory;
   }
 
   /** Begins with the packet of `packetBytes` (`ipPacketLength`'s answer) at `at`, whatever it is. */
-  begin(at: number, packetBytes: number): void {
+  begin(at: number, packetBytes: number, checksumIsPartial: boolean): void {
     this.count = 1;
     this.hasTransport = this.headers.locate(this.#memory.bytes, at, packetBytes);
     this.segmentBytes = packetBytes - this.headers.lengthBytes;
     const joins = this.headers.isTcp ? this.joinsTcp : this.joinsUdp;
     this.isOpen = joins && this.hasTransport && this.segmentBytes > 0 && this.#mayBeFirst(at, packetBytes);
+    this.#isTrusted = checksumIsPartial;
     if (this.isOpen) this.#remember(at);
   }
 
   /**
-   * Counts the packet at `at` in, and answers true, if it may follow the `heldBytes` that are there already.
-   * Reads nothing but that packet: what is held may lie half under it.
+   * Looks for a wrong checksum of the first packet, which lies whole at `at`, before anything joins it: a packet that
+   * none comes behind costs nothing. `isOpen` is false from then on if there is one.
    */
-  join(at: number, packetBytes: number, heldBytes: number): boolean {
+  checkFirst(at: number): void {
+    if (this.#isTrusted || !this.isOpen) return;
+    this.#isTrusted = true;
+    this.isOpen = this.hasRightChecksum(this.#memory, at, at + this.headers.lengthBytes, this.segmentBytes);
+  }
+
+  /**
+   * Whether the packet whose headers are at `at` of `memory` may follow the `heldBytes` that are there already, if its
+   * checksum is right. Reads nothing but its headers: what is held may lie half under it.
+   */
+  mayFollow(memory: PacketMemory, at: number, packetBytes: number, heldBytes: number): boolean {
     const { isIpv4, isTcp, lengthBytes } = this.headers;
+    const { bytes } = memory;
     const payloadBytes = packetBytes - lengthBytes;
     if (payloadBytes < 1 || payloadBytes > this.segmentBytes) return false;
-    if (heldBytes + payloadBytes > MAXIMUM_JOINED_BYTES || !this.#hasSameHeaders(at)) return false;
-    if (isIpv4 && !(this.#hasRightIpv4Checksum(at) && this.#followsIdentification(at))) return false;
-    if (isTcp ? !this.#followsStream(at, payloadBytes) : !this.#isWholeDatagram(at, packetBytes)) return false;
+    if (heldBytes + payloadBytes > MAXIMUM_JOINED_BYTES || !this.#hasSameHeaders(memory, at)) return false;
+    if (isIpv4 && !(hasRightIpv4Checksum(bytes, at) && this.#followsIdentification(bytes, at))) return false;
+    if (!isTcp) return this.#isWholeDatagram(bytes, at, packetBytes);
+    return readUint32(bytes, at + this.headers.transportOffset + TCP_SEQUENCE_OFFSET) === this.#nextSequence;
+  }
+
+  /** Whether the checksum of a packet with these headers is right; its payload is at `payloadAt` of this memory. */
+  hasRightChecksum(memory: PacketMemory, at: number, payloadAt: number, payloadBytes: number): boolean {
+    const { transportOffset, lengthBytes } = this.headers;
+    const headerSum = sumHeader(memory.bytes, at + transportOffset, lengthBytes - transportOffset);
+    return this.#isChecked(memory.bytes, at, payloadBytes, headerSum + sumBytes(this.#memory, payloadAt, payloadBytes));
+  }
+
+  /** The same where the sum of the whole packet, all of its headers included, is known. */
+  hasRightChecksumIn(memory: PacketMemory, at: number, packetBytes: number, packetSum: number): boolean {
+    const { transportOffset, lengthBytes } = this.headers;
+    const ipSum = foldSum(sumHeader(memory.bytes, at, transportOffset));
+    return this.#isChecked(memory.bytes, at, packetBytes - lengthBytes, packetSum + 0xffff - ipSum);
+  }
+
+  /** Counts the packet in whose headers are at `at` of `memory`. */
+  join(memory: PacketMemory, at: number, packetBytes: number): void {
+    const { isTcp, lengthBytes, transportOffset } = this.headers;
+    const payloadBytes = packetBytes - lengthBytes;
     this.count += 1;
+    if (isTcp) {
+      this.#nextSequence = (this.#nextSequence + payloadBytes) >>> 0;
+      this.#lastFlags = memory.bytes[at + transportOffset + TCP_FLAGS_OFFSET]! & (TCP_PSH | TCP_FIN);
+    }
     const isFull = !isTcp && this.count === MAXIMUM_JOINED_DATAGRAMS;
     this.isOpen = payloadBytes === this.segmentBytes && this.#lastFlags === 0 && !isFull;
-    return true;
   }
 
   /** `VIRTIO_NET_HDR_GSO_*` of two packets or more. */
   get gsoType(): number {
     if (!this.headers.isTcp) return VIRTIO_NET_HDR_GSO_UDP_L4;
-    const tcpType = this.headers.isIpv4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;
-    return this.#hasCwr ? tcpType | VIRTIO_NET_HDR_GSO_ECN : tcpType;
+    return this.headers.isIpv4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;
   }
 
   /** Makes the headers at `at` those of all that was joined, `totalBytes` with them; the checksum is partial. */
@@ -162,10 +199,10 @@ export class Flow {
     const { isIpv4, isTcp, isRouted, transportOffset } = this.headers;
     if (isRouted) return false;
     if (isIpv4) {
-      if (bytes[at] !== IPV4_WITHOUT_OPTIONS || !this.#hasRightIpv4Checksum(at)) return false;
+      if (bytes[at] !== IPV4_WITHOUT_OPTIONS || !hasRightIpv4Checksum(bytes, at)) return false;
       if ((bytes[at + IPV4_FRAGMENT_OFFSET]! & ~IPV4_DONT_FRAGMENT) !== 0) return false;
     }
-    if (!isTcp) return this.#isWholeDatagram(at, packetBytes);
+    if (!isTcp) return this.#isWholeDatagram(bytes, at, packetBytes);
     return (bytes[at + transportOffset + TCP_FLAGS_OFFSET]! & TCP_STANDS_ALONE) === 0;
   }
 
@@ -180,25 +217,18 @@ export class Flow {
     this.#identification = readUint16(bytes, at + IPV4_IDENTIFICATION_OFFSET);
     this.#identificationIsFixed = false;
     this.#lastFlags = 0;
-    this.#hasCwr = false;
     if (!isTcp) return;
-    this.#hasCwr = (bytes[at + transportOffset + TCP_FLAGS_OFFSET]! & TCP_CWR) !== 0;
     this.#nextSequence = (readUint32(bytes, at + transportOffset + TCP_SEQUENCE_OFFSET) + this.segmentBytes) >>> 0;
   }
 
   /** Where they are the same, so are the version, the length of the headers, and what they mean. */
-  #hasSameHeaders(at: number): boolean {
+  #hasSameHeaders(memory: PacketMemory, at: number): boolean {
     const wordCount = this.headers.lengthBytes >>> 2;
-    return matchesWords(this.#memory, at, wordCount, this.#template, this.#mask);
-  }
-
-  #hasRightIpv4Checksum(at: number): boolean {
-    return foldSum(sumHeader(this.#memory.bytes, at, IPV4_HEADER_LENGTH_BYTES)) === 0xffff;
+    return matchesWords(memory, at, wordCount, this.#template, this.#mask);
   }
 
   /** The second packet decides whether it rises or stays; only that of an atomic packet may stay (RFC 6864). */
-  #followsIdentification(at: number): boolean {
-    const { bytes } = this.#memory;
+  #followsIdentification(bytes: Uint8Array, at: number): boolean {
     const identification = readUint16(bytes, at + IPV4_IDENTIFICATION_OFFSET);
     const isSame = identification === this.#identification;
     if (this.count === 1) {
@@ -207,23 +237,23 @@ export class Flow {
     return this.#identificationIsFixed ? isSame : identification === ((this.#identification + this.count) & 0xffff);
   }
 
-  #followsStream(at: number, payloadBytes: number): boolean {
-    const { bytes } = this.#memory;
-    const tcp = at + this.headers.transportOffset;
-    const flags = bytes[tcp + TCP_FLAGS_OFFSET]!;
-    if ((flags & TCP_CWR) !== 0 || readUint32(bytes, tcp + TCP_SEQUENCE_OFFSET) !== this.#nextSequence) return false;
-    this.#nextSequence = (this.#nextSequence + payloadBytes) >>> 0;
-    this.#lastFlags = flags & (TCP_PSH | TCP_FIN);
-    return true;
+  /** `transportSum` is of the TCP or UDP header and the payload; RFC 9293 section 3.1, RFC 768. */
+  #isChecked(headers: Uint8Array, at: number, payloadBytes: number, transportSum: number): boolean {
+    const { isIpv4, protocol, transportOffset, lengthBytes } = this.headers;
+    const transportBytes = lengthBytes - transportOffset + payloadBytes;
+    return foldSum(sumPseudoHeader(headers, at, isIpv4, protocol) + transportBytes + transportSum) === 0xffff;
   }
 
   /** Its length is the packet's, and it has a checksum: without one it could not be cut again. */
-  #isWholeDatagram(at: number, packetBytes: number): boolean {
-    const { bytes } = this.#memory;
+  #isWholeDatagram(bytes: Uint8Array, at: number, packetBytes: number): boolean {
     const udp = at + this.headers.transportOffset;
     const datagramBytes = packetBytes - this.headers.transportOffset;
     return (
       readUint16(bytes, udp + UDP_LENGTH_OFFSET) === datagramBytes && readUint16(bytes, udp + UDP_CHECKSUM_OFFSET) !== 0
     );
   }
+}
+
+function hasRightIpv4Checksum(bytes: Uint8Array, at: number): boolean {
+  return foldSum(sumHeader(bytes, at, IPV4_HEADER_LENGTH_BYTES)) === 0xffff;
 }

@@ -12,6 +12,11 @@
  *                if (!consider(packetBytes, partial)) { write(finish(), writeBytes); consider(packetBytes, partial) }
  *     then       if (isHolding) write(finish(), writeBytes)
  *
+ * Messages may also be opened many at once, behind what is held, before anything is known of them (open-run.ts): their
+ * headers apart, their payloads where they belong.
+ *
+ *     for each   if (!joinOpened(...)) { if (isHolding) write(finish(), writeBytes); putHeaders(...); consider(...) }
+ *
  * Which packets join is said in coalesce-flow.ts.
  */
 
@@ -23,6 +28,7 @@ import {
   VIRTIO_NET_HEADER_LENGTH_BYTES,
 } from "../wire/virtio-net.ts";
 import { Flow } from "./coalesce-flow.ts";
+import type { OpenedRun } from "./open-run.ts";
 import { MAXIMUM_HEADER_BYTES } from "./segment-headers.ts";
 import { type PacketMemory, readWords, writeWords } from "./segment-memory.ts";
 
@@ -82,6 +88,11 @@ export class Coalescer {
     return this.#isJoined;
   }
 
+  /** How many. */
+  get packets(): number {
+    return this.#flow.count;
+  }
+
   /**
    * Where to open the packet that lies sealed at `sealedOffset`: there, or before, where it may join what is
    * held. The 10 bytes before `sealedOffset` become a virtio header (a transport message's own header, of 16,
@@ -90,7 +101,7 @@ export class Coalescer {
   place(sealedOffset: number): number {
     this.#placed = sealedOffset;
     this.#savedKind = NOTHING;
-    if (!this.#isHolding || !this.#flow.isOpen) return sealedOffset;
+    if (!this.#mayGrow()) return sealedOffset;
     const headerBytes = this.#flow.headers.lengthBytes;
     const at = this.#end - headerBytes;
     readWords(this.#memory, at, headerBytes >>> 2, this.#tail);
@@ -120,7 +131,7 @@ export class Coalescer {
       return true;
     }
     if (this.#savedKind !== TAIL) return false;
-    if (!this.#flow.join(this.#placed, packetBytes, this.#end - this.#start)) {
+    if (!this.#joins(packetBytes, checksumIsPartial)) {
       readWords(this.#memory, this.#placed, this.#flow.headers.lengthBytes >>> 2, this.#head);
       this.#restore(this.#tail);
       this.#savedKind = HEAD;
@@ -130,6 +141,65 @@ export class Coalescer {
     this.#savedKind = NOTHING;
     this.#end = this.#placed + packetBytes;
     return true;
+  }
+
+  /** Length of the headers of what is held. */
+  get headerBytes(): number {
+    return this.#flow.headers.lengthBytes;
+  }
+
+  /** What is held leaves its checksum to this machine, and so what follows it will most likely. */
+  get checksumIsPartial(): boolean {
+    return this.#checksumIsPartial;
+  }
+
+  /**
+   * By how much messages with texts of `textBytes` may be opened behind what is held, and behind each other, before
+   * anything is known of them, the first to `continuation`; 0 where they may not. What is held fills such a text: no
+   * packet in one is longer, so none lies under the next.
+   */
+  stepOf(textBytes: number): number {
+    const { headers, segmentBytes } = this.#flow;
+    if (!this.#isHolding || headers.lengthBytes + segmentBytes !== textBytes || !this.#mayGrow()) return 0;
+    return segmentBytes;
+  }
+
+  /** Where the headers of a packet begin whose payload follows what is held. */
+  get continuation(): number {
+    return this.#end - this.#flow.headers.lengthBytes;
+  }
+
+  /**
+   * Message `index` of a run that was opened by `stepOf`, with a packet of `packetBytes`. True: it is joined, with the
+   * same headers in all that says whose it is. False: what is held must be written, and it be given to `putHeaders`.
+   */
+  joinOpened(run: OpenedRun, index: number, packetBytes: number, checksumIsPartial: boolean): boolean {
+    const flow = this.#flow;
+    const { headersMemory, headerBytes } = run;
+    const at = run.packetOffset(index);
+    if (headerBytes !== flow.headers.lengthBytes || at !== this.continuation || !this.#mayGrow()) return false;
+    const headersAt = run.headersOffset(index);
+    if (!flow.mayFollow(headersMemory, headersAt, packetBytes, this.#end - this.#start)) return false;
+    if (!checksumIsPartial) {
+      const sum = packetBytes === run.textBytes(index) ? run.textSum(index) : 0;
+      const isRight =
+        sum > 0
+          ? flow.hasRightChecksumIn(headersMemory, headersAt, packetBytes, sum)
+          : flow.hasRightChecksum(headersMemory, headersAt, at + headerBytes, packetBytes - headerBytes);
+      if (!isRight) return false;
+    }
+    flow.join(headersMemory, headersAt, packetBytes);
+    this.#end = at + packetBytes;
+    return true;
+  }
+
+  /** Puts the headers of message `index` before its payload, as if `place` had said so. Nothing may be held. */
+  putHeaders(run: OpenedRun, index: number): void {
+    this.#placed = run.packetOffset(index);
+    this.#savedKind = NOTHING;
+    const words = run.headerBytes >>> 2;
+    readWords(run.headersMemory, run.headersOffset(index), words, this.#head);
+    writeWords(this.#memory, this.#placed, words, this.#head);
   }
 
   /**
@@ -157,8 +227,27 @@ export class Coalescer {
     return writeOffset;
   }
 
+  /** Something is held that others may join. Asks for its checksum, so last of all questions. */
+  #mayGrow(): boolean {
+    if (!this.#isHolding) return false;
+    this.#flow.checkFirst(this.#start);
+    return this.#flow.isOpen;
+  }
+
+  /** The packet at `#placed`, which lies over the end of what is held. */
+  #joins(packetBytes: number, checksumIsPartial: boolean): boolean {
+    const flow = this.#flow;
+    const at = this.#placed;
+    if (!flow.mayFollow(this.#memory, at, packetBytes, this.#end - this.#start)) return false;
+    const { lengthBytes } = flow.headers;
+    const isRight =
+      checksumIsPartial || flow.hasRightChecksum(this.#memory, at, at + lengthBytes, packetBytes - lengthBytes);
+    if (isRight) flow.join(this.#memory, at, packetBytes);
+    return isRight;
+  }
+
   #hold(packetBytes: number, checksumIsPartial: boolean): void {
-    this.#flow.begin(this.#placed, packetBytes);
+    this.#flow.begin(this.#placed, packetBytes, checksumIsPartial);
     this.#start = this.#placed;
     this.#end = this.#placed + packetBytes;
     this.#checksumIsPartial = checksumIsPartial;

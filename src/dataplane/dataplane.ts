@@ -99,9 +99,12 @@ export class DataPlane {
     if (!this.#stopped) setTimerFd(this.#timerFd, atMs);
   }
 
-  /** Sends a message of the handshake's, past all tables. */
-  send(bytes: Uint8Array, endpoint: Endpoint): void {
-    this.#transmit.tell({ type: "send", bytes, endpoint });
+  /**
+   * Sends a message of the handshake's, past all tables. `slot` is of the peer that an initiation is for: it leaves from
+   * the address that the peer talks to. Answers leave from the one that `endpoint` says.
+   */
+  send(bytes: Uint8Array, endpoint: Endpoint, slot?: number): void {
+    this.#transmit.tell({ type: "send", bytes, endpoint, slot });
   }
 
   /** Sends an IP packet as if it came from the device. */
@@ -184,8 +187,8 @@ export class DataPlane {
   }
 
   /** The next data packet of this peer is reported as "activity". */
-  stopWatching(slot: number): void {
-    this.#writer.stopWatching(slot);
+  reportActivity(slot: number): void {
+    this.#writer.reportActivity(slot);
   }
 
   traffic(slot: number): Traffic {

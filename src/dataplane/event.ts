@@ -40,7 +40,13 @@ export type DataPlaneEvent =
 export type TransmitCommand =
   /** A descriptor that is the worker's from here on; -1 for no wire. Answered by "wire-taken". */
   | { readonly type: "wire"; readonly fd: number }
-  | { readonly type: "send"; readonly bytes: Uint8Array; readonly endpoint: Endpoint }
+  /** `slot` is of the peer that an initiation is for: where the peer is there, it leaves from the address that the peer talks to. */
+  | {
+      readonly type: "send";
+      readonly bytes: Uint8Array;
+      readonly endpoint: Endpoint;
+      readonly slot: number | undefined;
+    }
   /** A packet as if the device had been read. */
   | { readonly type: "packet"; readonly bytes: Uint8Array }
   | { readonly type: "flush"; readonly slot: number; readonly keepaliveIfEmpty: boolean }

@@ -1,5 +1,5 @@
 /**
- * The fast way in: one recvmsg with UDP_GRO yields a run of messages, each is opened where it joins the one
+ * The fast way in: one recvmsg with UDP_GRO yields a run of messages, which are opened where each joins the one
  * before it, and what is one flow goes to the device in one write (docs/dataplane.md).
  */
 
@@ -23,14 +23,12 @@ import {
   writeFd,
 } from "bun-ffi-tun";
 import type { TransportCipher } from "../crypto/transport-cipher.ts";
-import { Coalescer } from "./coalesce.ts";
 import type { DataPlaneEvent, ReceiveCommand } from "./event.ts";
-import { isRefusal, JoinedWriter } from "./joined-writer.ts";
+import { JoiningDevice } from "./joining-device.ts";
 import { MessageSource, sourceOf } from "./message-source.ts";
 import { OFFLOADS, type Offload } from "./offload.ts";
-import { PeerPaths } from "./peer-paths.ts";
-import { type ReceiveDevice, type ReceiveEvents, Receiver } from "./receive.ts";
-import { packetMemory } from "./segment-memory.ts";
+import { Receiver } from "./receive.ts";
+import { ReceiveReports } from "./receive-reports.ts";
 import type { SharedTables } from "./shared-tables.ts";
 
 /** Receives before commands are looked at again. */
@@ -57,34 +55,39 @@ export interface FastReceiveOptions {
   readonly messages?: MessageReceiver;
 }
 
-export class FastReceive implements ReceiveDevice, ReceiveEvents {
-  readonly takesPartialChecksums = true;
+export class FastReceive {
   readonly #options: FastReceiveOptions;
   readonly #receiver: Receiver;
-  readonly #paths: PeerPaths;
+  readonly #reports: ReceiveReports<MessageSource>;
   readonly #messages: MessageReceiver;
   readonly #run = allocateStable(RUN_BUFFER_LENGTH_BYTES);
-  readonly #coalescer = new Coalescer(packetMemory(this.#run.bytes));
-  readonly #write: typeof writeFd;
-  readonly #joined: JoinedWriter;
-  readonly #offloads: Set<Offload>;
+  readonly #device: JoiningDevice;
+  #mayJoinReceived: boolean;
   readonly #poll = new PollSet();
-  /** The source of each peer's last authenticated run. */
-  readonly #sources: (MessageSource | undefined)[] = [];
   #wireFd = -1;
   #wireIndex = -1;
-  /** The peer whose source was compared for the run at hand; a run has one source. */
-  #comparedSlot = -1;
 
   constructor(options: FastReceiveOptions) {
     this.#options = options;
-    this.#paths = new PeerPaths(options.tables, options.report);
-    this.#receiver = new Receiver(options.tables, options.cipher, this, this);
-    this.#write = options.write ?? writeFd;
-    this.#messages = options.messages ?? new MessageReceiver();
-    this.#joined = new JoinedWriter(options.deviceFd, this.#run, this.#write);
-    this.#offloads = new Set(options.offloads ?? OFFLOADS);
-    this.#setJoins();
+    const { tables, report } = options;
+    const messages = options.messages ?? new MessageReceiver();
+    this.#messages = messages;
+    const offloads = new Set(options.offloads ?? OFFLOADS);
+    this.#mayJoinReceived = offloads.has("udp-gro");
+    this.#device = new JoiningDevice({
+      tables,
+      fd: options.deviceFd,
+      memory: this.#run,
+      offloads,
+      write: options.write ?? writeFd,
+      refused: (offload, errno) => this.#reportRefused(offload, errno),
+    });
+    this.#reports = new ReceiveReports(tables, report, {
+      endpoint: () => sourceOf(messages),
+      copy: () => new MessageSource(messages),
+      isSame: (source) => source.isOf(messages),
+    });
+    this.#receiver = new Receiver(tables, options.cipher, this.#device, this.#reports);
   }
 
   /** Until it is told to stop. */
@@ -92,19 +95,23 @@ export class FastReceive implements ReceiveDevice, ReceiveEvents {
     const { wakeFd, idleWork } = this.#options;
     const wake = this.#poll.add(wakeFd, POLLIN);
     let isIdleWorkDone = idleWork === undefined;
-    for (;;) {
-      if (this.#poll.wait(isIdleWorkDone ? -1 : 0) === 0) {
-        isIdleWorkDone = idleWork?.next().done ?? true;
-        continue;
+    try {
+      for (;;) {
+        if (this.#poll.wait(isIdleWorkDone ? -1 : 0) === 0) {
+          isIdleWorkDone = idleWork?.next().done ?? true;
+          continue;
+        }
+        if (this.#poll.revents(wake) !== 0) {
+          drainEventFd(wakeFd);
+          if (!this.#handleCommands()) return;
+        }
+        if (this.#wireFd >= 0 && this.#poll.revents(this.#wireIndex) !== 0) this.takeMessages();
       }
-      if (this.#poll.revents(wake) !== 0) {
-        drainEventFd(wakeFd);
-        if (!this.#handleCommands()) break;
-      }
-      if (this.#wireFd >= 0 && this.#poll.revents(this.#wireIndex) !== 0) this.takeMessages();
+    } finally {
+      // A wire that nobody reads would keep its port, and what is sent there.
+      this.#closeWire();
+      idleWork?.return();
     }
-    idleWork?.return();
-    this.#closeWire();
   }
 
   /** Carries what the wire has. */
@@ -115,84 +122,11 @@ export class FastReceive implements ReceiveDevice, ReceiveEvents {
       // Nothing there, or an ICMP error: WireGuard's own timers deal with a peer that is not there.
       if (runBytes < 0) return;
       const nowMs = boottimeMs();
-      this.#comparedSlot = -1;
+      this.#reports.originChanged();
       const strideBytes = this.#messages.segmentBytes > 0 ? this.#messages.segmentBytes : runBytes;
-      for (let at = 0; at < runBytes; at += strideBytes) {
-        this.#receiver.handleDatagram(bytes, at, Math.min(strideBytes, runBytes - at), nowMs);
-      }
-      if (this.#coalescer.isHolding) this.#writeHeld();
+      this.#receiver.handleRun(bytes, 0, runBytes, strideBytes, nowMs);
+      this.#device.flush();
     }
-  }
-
-  place(sealedOffset: number): number {
-    return this.#coalescer.place(sealedOffset);
-  }
-
-  putBack(): void {
-    this.#coalescer.putBack();
-  }
-
-  write(_buffer: Uint8Array, _offset: number, lengthBytes: number, checksumIsPartial: boolean): boolean {
-    let isWritten = true;
-    if (!this.#coalescer.consider(lengthBytes, checksumIsPartial)) {
-      isWritten = this.#writeHeld();
-      this.#coalescer.consider(lengthBytes, checksumIsPartial);
-    }
-    return isWritten;
-  }
-
-  #writeHeld(): boolean {
-    const offset = this.#coalescer.finish();
-    const { writeBytes, isJoined } = this.#coalescer;
-    const written = this.#write(this.#options.deviceFd, this.#run.address + offset, writeBytes);
-    if (written === writeBytes) return true;
-    if (!isJoined || !isRefusal(-written)) return false;
-    this.#stopJoining(this.#coalescer.isTcp ? "tun-tcp-gro" : "tun-udp-gro", -written);
-    return this.#joined.writeApart(offset, writeBytes);
-  }
-
-  /** A device that refuses joined packets gets them one by one from then on. */
-  #stopJoining(offload: Offload, errno: number): void {
-    this.#offloads.delete(offload);
-    this.#setJoins();
-    this.#options.report({ type: "offload-refused", offload, errno, slot: -1 });
-  }
-
-  #setJoins(): void {
-    this.#coalescer.setJoins(this.#offloads.has("tun-tcp-gro"), this.#offloads.has("tun-udp-gro"));
-  }
-
-  message(buffer: Uint8Array, offset: number, lengthBytes: number): boolean {
-    const source = sourceOf(this.#messages);
-    if (!source) return false;
-    this.#options.report({ type: "message", bytes: buffer.slice(offset, offset + lengthBytes), source });
-    return true;
-  }
-
-  handshakeWanted(slot: number): void {
-    this.#options.report({ type: "handshake-wanted", slot });
-  }
-
-  sessionConfirmed(localIndex: number): void {
-    this.#options.report({ type: "session-confirmed", localIndex });
-  }
-
-  authenticated(slot: number): void {
-    if (slot === this.#comparedSlot) return;
-    this.#comparedSlot = slot;
-    if (this.#sources[slot]?.isOf(this.#messages) && this.#paths.isCurrent(slot)) return;
-    const source = sourceOf(this.#messages);
-    if (!source) return;
-    this.#sources[slot] = new MessageSource(this.#messages);
-    this.#paths.note(slot, source);
-  }
-
-  activity(slot: number): void {
-    this.#options.report({ type: "activity", slot });
-  }
-
-  echoReply(slot: number, buffer: Uint8Array, offset: number, lengthBytes: number): void {
-    this.#options.report({ type: "echo-reply", slot, packet: buffer.slice(offset, offset + lengthBytes) });
   }
 
   /** False where one of them was to stop. */
@@ -215,8 +149,7 @@ export class FastReceive implements ReceiveDevice, ReceiveEvents {
         this.#receiver.forgetSession(command.row);
         break;
       case "forget-peer":
-        this.#paths.forget(command.slot);
-        delete this.#sources[command.slot];
+        this.#reports.forgetPeer(command.slot);
         break;
     }
   }
@@ -228,7 +161,7 @@ export class FastReceive implements ReceiveDevice, ReceiveEvents {
     this.#wireFd = fd;
     this.#wireIndex = this.#poll.add(this.#wireFd, POLLIN);
     this.#askForLocalAddress();
-    if (this.#offloads.has("udp-gro")) this.#joinReceived();
+    if (this.#mayJoinReceived) this.#joinReceived();
   }
 
   /** Of this machine, to which each datagram was sent: what answers it leaves from there. A socketpair has none. */
@@ -243,9 +176,13 @@ export class FastReceive implements ReceiveDevice, ReceiveEvents {
       setSocketOption(this.#wireFd, IPPROTO_UDP, UDP_GRO, 1);
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
-      this.#offloads.delete("udp-gro");
-      this.#options.report({ type: "offload-refused", offload: "udp-gro", errno: error.errno, slot: -1 });
+      this.#mayJoinReceived = false;
+      this.#reportRefused("udp-gro", error.errno);
     }
+  }
+
+  #reportRefused(offload: Offload, errno: number): void {
+    this.#options.report({ type: "offload-refused", offload, errno, slot: -1 });
   }
 
   #closeWire(): void {

@@ -14,15 +14,16 @@ import { createVirtioNetHeader, decodeVirtioNetHeader, VIRTIO_NET_HEADER_LENGTH_
 import type { DataPlaneEvent } from "./event.ts";
 import { Moderation } from "./moderation.ts";
 import { OFFLOADS, type Offload } from "./offload.ts";
-import { MAXIMUM_RUN_BYTES, mostMessagesOf, RunSender } from "./run-sender.ts";
+import { MAXIMUM_RUN_BYTES, mostMessagesOf, RunSender, type RunSenderOptions } from "./run-sender.ts";
 import { Segmenter } from "./segment.ts";
 import { packetMemory } from "./segment-memory.ts";
 import type { CachedSession } from "./session-cache.ts";
 import type { SharedTables } from "./shared-tables.ts";
 import { MAXIMUM_PACKET_BYTES, PACKET_BUFFER_LENGTH_BYTES, Transmitter, type TransmitWire } from "./transmit.ts";
 import type { TransmitWay } from "./transmit-loop.ts";
+import { reportedEvents, type TransmitPeers } from "./transmit-peers.ts";
 
-/** Reads of the device before commands are looked at again. */
+/** Most reads of the device before commands are looked at again. */
 const READS_A_TURN = 64;
 
 /** Long beside the time that a program takes for the next packet, short beside any network. */
@@ -42,10 +43,13 @@ export interface FastTransmitOptions {
   readonly report: (event: DataPlaneEvent) => void;
   /** Default: the kernel. */
   readonly read?: typeof readFd;
+  /** Default: the kernel. */
+  readonly sender?: RunSenderOptions["sender"];
 }
 
 export class FastTransmit implements TransmitWay, TransmitWire {
   readonly transmitter: Transmitter;
+  readonly #peers: TransmitPeers;
   readonly #options: FastTransmitOptions;
   readonly #wire: RunSender;
   readonly #readFd: typeof readFd;
@@ -60,19 +64,17 @@ export class FastTransmit implements TransmitWay, TransmitWire {
 
   constructor(options: FastTransmitOptions) {
     this.#options = options;
-    const { tables, offloads = OFFLOADS, report } = options;
+    const { tables, offloads = OFFLOADS, report, sender } = options;
     this.#readFd = options.read ?? readFd;
     this.#leavesChecksums = offloads.includes("partial-checksum");
-    this.#wire = new RunSender({ tables, mayCut: offloads.includes("udp-gso"), report });
-    const events = {
-      handshakeWanted: (slot: number) => options.report({ type: "handshake-wanted", slot }),
-      activity: (slot: number) => options.report({ type: "activity", slot }),
-      deliver: (packet: Uint8Array) => {
-        const written = concatBytes(new Uint8Array(VIRTIO_NET_HEADER_LENGTH_BYTES), packet);
-        writeFd(options.deviceFd, written, written.length);
-      },
+    this.#wire = new RunSender({ tables, mayCut: offloads.includes("udp-gso"), report, sender });
+    const deliver = (packet: Uint8Array) => {
+      const written = concatBytes(new Uint8Array(VIRTIO_NET_HEADER_LENGTH_BYTES), packet);
+      writeFd(options.deviceFd, written, written.length);
     };
-    this.transmitter = new Transmitter(options.tables, options.cipher, this, events, this.#scratch.bytes);
+    const events = reportedEvents(report, deliver);
+    this.transmitter = new Transmitter(tables, options.cipher, this, events, this.#scratch.bytes);
+    this.#peers = this.transmitter.peers;
     this.#run = {
       receiverIndex: 0,
       counter: 0,
@@ -94,11 +96,12 @@ export class FastTransmit implements TransmitWay, TransmitWire {
 
   takePackets(): boolean {
     const { deviceFd } = this.#options;
+    this.#wire.beginTurn();
     if (this.#moderation.isWaiting) sleepMicroseconds(GATHERING_MICROSECONDS);
     const nowMs = boottimeMs();
     let packets = 0;
     let bytes = 0;
-    for (let i = 0; i < READS_A_TURN; i++) {
+    for (let i = 0; i < READS_A_TURN && !this.#wire.hasWaited; i++) {
       const roomBytes = VIRTIO_NET_HEADER_LENGTH_BYTES + MAXIMUM_PACKET_BYTES;
       const readBytes = this.#readFd(deviceFd, this.#read.address + READ_OFFSET, roomBytes);
       if (readBytes === -ERRNO.EAGAIN) break;
@@ -127,8 +130,8 @@ export class FastTransmit implements TransmitWay, TransmitWire {
     this.#wire.flush();
   }
 
-  sendDirect(bytes: Uint8Array, endpoint: Endpoint): void {
-    this.#wire.sendDirect(bytes, endpoint);
+  sendDirect(bytes: Uint8Array, endpoint: Endpoint, slot: number | undefined): void {
+    this.#wire.sendDirect(bytes, endpoint, slot);
   }
 
   setWire(fd: number): void {
@@ -147,9 +150,9 @@ export class FastTransmit implements TransmitWay, TransmitWire {
       this.#options.tables.count("txMalformed");
       return;
     }
-    const slot = this.transmitter.findPeer(bytes, PACKET_OFFSET);
-    const session = slot < 0 ? undefined : this.transmitter.sessionOf(slot, nowMs);
-    const mayBePartial = session && this.#leavesChecksums && this.transmitter.takesPartialChecksums(slot, session);
+    const slot = this.#peers.find(bytes, PACKET_OFFSET);
+    const session = slot < 0 ? undefined : this.transmitter.sessionForNew(slot, nowMs);
+    const mayBePartial = session && this.#leavesChecksums && this.#peers.takesPartialChecksums(slot, session);
     const checksum = mayBePartial ? "pseudo-header" : "complete";
     const count = segmenter.begin(PACKET_OFFSET, packetBytes, this.#virtio, checksum);
     if (count === 0) {
@@ -161,10 +164,10 @@ export class FastTransmit implements TransmitWay, TransmitWire {
       this.transmitter.keepStray(bytes, PACKET_OFFSET, segmenter.segmentLength(0), nowMs);
       return;
     }
-    this.transmitter.noteSize(slot, bytes, PACKET_OFFSET, segmenter.segmentLength(0), nowMs);
-    if (RUN_OVERHEAD_BYTES + this.transmitter.paddedLength(segmenter.segmentLength(0)) > MAXIMUM_RUN_BYTES) {
+    this.#peers.answerIfTooBig(slot, bytes, PACKET_OFFSET, segmenter.segmentLength(0), nowMs);
+    if (RUN_OVERHEAD_BYTES + this.#peers.paddedLength(segmenter.segmentLength(0)) > MAXIMUM_RUN_BYTES) {
       // No datagram holds it. A device's MTU may be that large.
-      this.#options.tables.count("txWireRefused");
+      this.#options.tables.count("txWireRefused", count);
       return;
     }
     if (session && count > 1) {
@@ -184,7 +187,7 @@ export class FastTransmit implements TransmitWay, TransmitWire {
   #sendSingle(slot: number, session: CachedSession, offset: number, packetBytes: number, nowMs: number): void {
     const run = this.#run;
     const { bytes } = this.#read;
-    const paddedBytes = this.transmitter.paddedLength(packetBytes);
+    const paddedBytes = this.#peers.paddedLength(packetBytes);
     const strideBytes = RUN_OVERHEAD_BYTES + paddedBytes;
     if (this.#segmenter.checksumIsPartial) markPartialChecksum(bytes, offset);
     if (this.#leavesChecksums) writeAnnouncedPadding(bytes, offset + packetBytes, offset + paddedBytes);
@@ -198,19 +201,19 @@ export class FastTransmit implements TransmitWay, TransmitWire {
     run.payloadBytes = textBytes;
     run.segmentBytes = textBytes;
     this.#wire.add(this.#options.cipher.sealMany(session.row, run));
-    this.transmitter.noteSent(slot, session, 1, strideBytes, true, nowMs);
+    this.#peers.noteSent(slot, session, 1, strideBytes, true, nowMs);
   }
 
   /** In runs of as many messages as the kernel cuts at once. */
   #sendSegments(slot: number, session: CachedSession, count: number, nowMs: number): void {
     this.#wire.flush();
-    const strideBytes = RUN_OVERHEAD_BYTES + this.transmitter.paddedLength(this.#segmenter.segmentLength(0));
+    const strideBytes = RUN_OVERHEAD_BYTES + this.#peers.paddedLength(this.#segmenter.segmentLength(0));
     const mostMessages = mostMessagesOf(strideBytes);
     for (let first = 0; first < count; first += mostMessages) {
       const messages = Math.min(mostMessages, count - first);
       const sentBytes = this.#sealRun(session, first, messages, strideBytes);
-      if (!this.#wire.sendRun(slot, sentBytes, strideBytes)) this.#options.tables.count("txWireRefused");
-      this.transmitter.noteSent(slot, session, messages, sentBytes, true, nowMs);
+      this.#wire.sendRun(slot, sentBytes, strideBytes);
+      this.#peers.noteSent(slot, session, messages, sentBytes, true, nowMs);
     }
   }
 

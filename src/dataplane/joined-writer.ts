@@ -35,23 +35,22 @@ export class JoinedWriter {
   }
 
   /**
-   * Writes apart what `Coalescer.finish` made ready at `offset`; overwrites it. False where the device did not take
-   * all of it.
+   * Writes apart what `Coalescer.finish` made ready at `offset`; overwrites it. Answers how many packets the device took.
    */
-  writeApart(offset: number, lengthBytes: number): boolean {
+  writeApart(offset: number, lengthBytes: number): number {
     const { bytes, address } = this.#memory;
     const packetOffset = offset + VIRTIO_NET_HEADER_LENGTH_BYTES;
     decodeVirtioNetHeader(bytes, offset, this.#virtio);
     const packetBytes = lengthBytes - VIRTIO_NET_HEADER_LENGTH_BYTES;
     const count = this.#segmenter.begin(packetOffset, packetBytes, this.#virtio, "complete");
-    let isWritten = count > 0;
+    let taken = 0;
     for (let i = 0; i < count; i++) {
       this.#segmenter.prepare(i);
       const start = this.#segmenter.segmentOffset(i) - VIRTIO_NET_HEADER_LENGTH_BYTES;
       const writeBytes = VIRTIO_NET_HEADER_LENGTH_BYTES + this.#segmenter.segmentLength(i);
       encodeVirtioNetHeader(this.#nothingLeft, bytes, start);
-      isWritten = this.#write(this.#deviceFd, address + start, writeBytes) === writeBytes && isWritten;
+      if (this.#write(this.#deviceFd, address + start, writeBytes) === writeBytes) taken += 1;
     }
-    return isWritten;
+    return taken;
   }
 }

@@ -36,7 +36,10 @@ export const INSIDE_OFFSET = SESSIONS_OFFSET + MAXIMUM_SESSIONS * SESSION_ROW_LE
 export const TRIE_OFFSET = INSIDE_OFFSET + INSIDE_LENGTH_BYTES;
 export const SHARED_LENGTH_BYTES = TRIE_OFFSET + MAXIMUM_TRIE_NODES * TRIE_NODE_LENGTH_BYTES;
 
-/** Header: 32-bit words, by index. The first and fourth line are main's, the second tx's, the third and fifth rx's. */
+/**
+ * Header: 32-bit words, by index. The first and fourth line are main's, the second tx's, the third and fifth rx's. The
+ * two counts of what was handed over, on the first, are raised by rx and lowered by main.
+ */
 export const HeaderWord = {
   /** Largest packet of the device, bytes. */
   mtuBytes: 0,
@@ -89,10 +92,6 @@ export const PeerWord = {
   /** 0 where no endpoint is known, else 4 or 6. */
   endpointFamily: 2,
   endpointPort: 3,
-  /** Which wire carries packets to this peer; 0 is the UDP socket. */
-  wire: 4,
-  /** Which compiled filter judges packets of this peer; 0 admits all. */
-  filter: 5,
   /** 1 while the main thread watches the activity of this peer by itself. Workers set it, see `activity`. */
   watched: 6,
   /** Largest packet that goes to this peer as one datagram, bytes; 0 for all that the device makes. */
@@ -115,14 +114,12 @@ export const PathWord = {
   version: 48,
   /** The version of the main thread's part that this was seen under: it takes the endpoint's place until that moves. */
   ofVersion: 49,
-  /** The header's when this was seen: `local` may be no address of this machine any more once that moves. */
-  networkVersion: 50,
   /** 0 where nothing was seen, else 4 or 6. */
-  family: 51,
-  port: 52,
-  zone: 53,
+  family: 50,
+  port: 51,
+  zone: 52,
   /** 0 where it is not known. */
-  localFamily: 54,
+  localFamily: 53,
 } as const;
 
 /** Peer row, fourth line: addresses of 4 or 16 bytes in network order. */

@@ -7,7 +7,6 @@
 
 import { type Endpoint, equalEndpoints, formatZonedAddress, type IpAddress } from "../base/ip.ts";
 import {
-  HeaderWord,
   PATH_ADDRESS_OFFSET,
   PATH_LOCAL_ADDRESS_OFFSET,
   PathWord,
@@ -16,12 +15,11 @@ import {
 } from "./layout.ts";
 import { peerBytes, peerWords, readRow, type SharedTables } from "./shared-tables.ts";
 
-/** One peer's, as of three versions. Another object once one of them has moved. */
+/** One peer's, as of two versions. Another object once one of them has moved. */
 export interface CachedEndpoint {
   /** Of the main thread's part of the row. */
   readonly version: number;
   readonly pathVersion: number;
-  readonly networkVersion: number;
   /** `undefined` where it is not known. With the address of this machine to send from, if the peer was heard there. */
   readonly endpoint: Endpoint | undefined;
   /** Its address with its zone; empty where it is not known. */
@@ -32,7 +30,6 @@ export interface CachedEndpoint {
 interface Path {
   readonly version: number;
   readonly ofVersion: number;
-  readonly networkVersion: number;
   readonly endpoint: Endpoint | undefined;
   readonly local: IpAddress | undefined;
 }
@@ -52,8 +49,7 @@ export class PeerEndpoints {
     const isCurrent =
       cached !== undefined &&
       cached.version === Atomics.load(words, word + PeerWord.version) &&
-      cached.pathVersion === Atomics.load(words, word + PathWord.version) &&
-      cached.networkVersion === Atomics.load(words, HeaderWord.networkVersion);
+      cached.pathVersion === Atomics.load(words, word + PathWord.version);
     return isCurrent ? cached : this.#load(slot);
   }
 
@@ -62,16 +58,14 @@ export class PeerEndpoints {
   }
 
   #load(slot: number): CachedEndpoint {
-    const networkVersion = Atomics.load(this.#tables.words, HeaderWord.networkVersion);
     const told = readEndpoint(this.#tables, slot);
     const path = readPath(this.#tables, slot);
     const where = path.endpoint && path.ofVersion === told.version ? path.endpoint : told.endpoint;
     const isHeardThere = where && path.endpoint && equalEndpoints(where, path.endpoint);
-    const local = isHeardThere && path.networkVersion === networkVersion ? path.local : undefined;
+    const local = isHeardThere ? path.local : undefined;
     const cached = {
       version: told.version,
       pathVersion: path.version,
-      networkVersion,
       endpoint: where && local ? { ...where, local } : where,
       addressText: where ? formatZonedAddress(where) : "",
     };
@@ -106,7 +100,6 @@ function readPath({ words, bytes }: SharedTables, slot: number): Path {
     const address = copyAddress(bytes, peerBytes(slot) + PATH_ADDRESS_OFFSET, words[word + PathWord.family]!);
     path = {
       ofVersion: words[word + PathWord.ofVersion]!,
-      networkVersion: words[word + PathWord.networkVersion]!,
       endpoint: address && makeEndpoint(address, words[word + PathWord.port]!, words[word + PathWord.zone]!),
       local: copyAddress(bytes, peerBytes(slot) + PATH_LOCAL_ADDRESS_OFFSET, words[word + PathWord.localFamily]!),
     };

@@ -6,14 +6,13 @@
 import { type Endpoint, equalEndpoints, isIpv4 } from "../base/ip.ts";
 import type { DataPlaneEvent } from "./event.ts";
 import { isInside } from "./inside-prefixes.ts";
-import { HeaderWord, PATH_ADDRESS_OFFSET, PATH_LOCAL_ADDRESS_OFFSET, PathWord, PeerWord } from "./layout.ts";
+import { PATH_ADDRESS_OFFSET, PATH_LOCAL_ADDRESS_OFFSET, PathWord, PeerWord } from "./layout.ts";
 import { readEndpoint } from "./peer-endpoints.ts";
 import { peerBytes, peerWords, type SharedTables, writeRow } from "./shared-tables.ts";
 
-/** Versions under which a path was noted. */
+/** The version of the row that a path was noted under. */
 interface Noted {
   readonly version: number;
-  readonly networkVersion: number;
   /** One report at a time: a peer that sends from two places in turn must not flood the main thread. */
   readonly isReported: boolean;
 }
@@ -28,28 +27,21 @@ export class PeerPaths {
     this.#report = report;
   }
 
-  /** False where the row or the network has changed since the path of this peer was noted: it is to be noted again. */
+  /** False where the row has changed since the path of this peer was noted: it is to be noted again. */
   isCurrent(slot: number): boolean {
-    const { words } = this.#tables;
-    const noted = this.#noted[slot];
-    return (
-      noted !== undefined &&
-      noted.version === Atomics.load(words, peerWords(slot) + PeerWord.version) &&
-      noted.networkVersion === Atomics.load(words, HeaderWord.networkVersion)
-    );
+    return this.#noted[slot]?.version === Atomics.load(this.#tables.words, peerWords(slot) + PeerWord.version);
   }
 
   /** An authenticated packet of the peer has come from `source`, to `source.local` if that is known. */
   note(slot: number, source: Endpoint): void {
-    const networkVersion = Atomics.load(this.#tables.words, HeaderWord.networkVersion);
     const { version, endpoint } = readEndpoint(this.#tables, slot);
     const before = this.#noted[slot];
     const wasReported = before?.version === version && before.isReported;
     const isHome = endpoint !== undefined && equalEndpoints(endpoint, source);
     const isFollowed = isHome || !isInside(this.#tables, source.address);
     const hasMoved = isFollowed && !isHome;
-    this.#noted[slot] = { version, networkVersion, isReported: wasReported || hasMoved };
-    if (isFollowed) this.#write(slot, source, version, networkVersion);
+    this.#noted[slot] = { version, isReported: wasReported || hasMoved };
+    if (isFollowed) this.#write(slot, source, version);
     if (hasMoved && !wasReported) this.#report({ type: "roamed", slot, source });
   }
 
@@ -57,12 +49,11 @@ export class PeerPaths {
     delete this.#noted[slot];
   }
 
-  #write(slot: number, { address, port, zone = 0, local }: Endpoint, ofVersion: number, networkVersion: number): void {
+  #write(slot: number, { address, port, zone = 0, local }: Endpoint, ofVersion: number): void {
     const { words, bytes } = this.#tables;
     const word = peerWords(slot);
     writeRow(words, word + PathWord.version, () => {
       words[word + PathWord.ofVersion] = ofVersion;
-      words[word + PathWord.networkVersion] = networkVersion;
       words[word + PathWord.family] = isIpv4(address) ? 4 : 6;
       words[word + PathWord.port] = port;
       words[word + PathWord.zone] = zone;

@@ -1,14 +1,37 @@
-/** tx's copies of where peers are, as sockaddrs that the kernel reads, renewed when a peer's row moves. */
+/**
+ * tx's copies of where peers are, as sockaddrs that the kernel reads, renewed when a peer's row moves; and from which
+ * address of this machine packets go there.
+ *
+ * That is the one which the peer talks to, as rx has heard: a firewall between may let nothing pass from another. It is
+ * given up where it can't be right any more, and the routing table chooses then. Kernel WireGuard and wireguard-go judge
+ * it in the same way: by the interface that the tables name for it when they have changed, by the kernel's refusal, and
+ * by initiations that nobody answers.
+ */
 
-import { allocateStable, encodeSockaddr, type StableMemory } from "bun-ffi-tun";
-import { type Endpoint, type IpAddress, isIpv4 } from "../base/ip.ts";
+import { allocateStable, boottimeMs, encodeSockaddr, type StableMemory } from "bun-ffi-tun";
+import { type Endpoint, equalAddresses, equalEndpoints, type IpAddress, isIpv4 } from "../base/ip.ts";
+import { HeaderWord, PeerNumber } from "./layout.ts";
 import { type CachedEndpoint, PeerEndpoints } from "./peer-endpoints.ts";
-import type { SharedTables } from "./shared-tables.ts";
+import type { Routes } from "./routes.ts";
+import { peerNumbers, type SharedTables } from "./shared-tables.ts";
 
 /** RFC 4291 section 2.5.5.2. */
 const IPV4_MAPPED_PREFIX = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff);
 
 const SOCKADDR_ROOM_BYTES = 32;
+
+/** The kernel is asked about the way to a peer no more often: routers have tables that change all the time. */
+const ROUTE_INTERVAL_MS = 250;
+
+/** The address of this machine that a peer talks to. */
+interface HeardAddress {
+  readonly local: IpAddress;
+  readonly remote: IpAddress;
+  /** As the socket wants it. */
+  readonly encoded: Uint8Array;
+  /** Index of the interface that packets left by when the peer was heard; `undefined` in a zone, and if the kernel did not say. */
+  interfaceIndex: number | undefined;
+}
 
 export class CachedSockaddr {
   /** What it was made of. */
@@ -20,14 +43,27 @@ export class CachedSockaddr {
   local: Uint8Array | undefined;
   /** Messages of this length and above are not cut by the kernel on the way to this endpoint: they are sent one by one. */
   uncutFromBytes = Number.POSITIVE_INFINITY;
+  /** What `local` is as long as nothing speaks against it. */
+  heard: HeardAddress | undefined;
+  /** The header's when the kernel was asked last. */
+  networkVersion = 0;
+  askedAtMs = Number.NEGATIVE_INFINITY;
+  /** When an initiation left last. */
+  initiatedAtMs = Number.NEGATIVE_INFINITY;
+  /** Nobody has answered: `local` is given up until the peer is heard. */
+  isDoubted = false;
 }
 
 export class PeerSockaddrs {
+  readonly #tables: SharedTables;
+  readonly #routes: Routes;
   readonly #endpoints: PeerEndpoints;
   readonly #sockaddrs: (CachedSockaddr | undefined)[] = [];
   #socketFamily: 4 | 6 = 6;
 
-  constructor(tables: SharedTables) {
+  constructor(tables: SharedTables, routes: Routes) {
+    this.#tables = tables;
+    this.#routes = routes;
     this.#endpoints = new PeerEndpoints(tables);
   }
 
@@ -40,12 +76,33 @@ export class PeerSockaddrs {
   /** Where the peer is. */
   get(slot: number): CachedSockaddr {
     const known = this.#endpoints.get(slot);
-    const cached = this.#sockaddrs[slot];
-    if (cached?.endpoint === known) return cached;
-    const sockaddr = new CachedSockaddr();
-    sockaddr.endpoint = known;
-    if (known.endpoint) this.encode(sockaddr, known.endpoint);
-    this.#sockaddrs[slot] = sockaddr;
+    let sockaddr = this.#sockaddrs[slot];
+    if (sockaddr?.endpoint !== known) {
+      sockaddr = this.#make(known, sockaddr);
+      this.#sockaddrs[slot] = sockaddr;
+    }
+    const networkVersion = Atomics.load(this.#tables.words, HeaderWord.networkVersion);
+    if (sockaddr.networkVersion !== networkVersion) this.#renew(sockaddr, networkVersion);
+    if (sockaddr.isDoubted && this.#isHeardSince(slot, sockaddr.initiatedAtMs)) {
+      sockaddr.isDoubted = false;
+      sockaddr.local = sockaddr.heard?.encoded;
+    }
+    return sockaddr;
+  }
+
+  /**
+   * Where an initiation to `endpoint` goes, if the peer is known to be there; `undefined` if not. It leaves from the
+   * address that the peer talks to, which is given up where the initiation before has not led to a packet of the peer.
+   */
+  getForInitiation(slot: number, endpoint: Endpoint): CachedSockaddr | undefined {
+    const sockaddr = this.get(slot);
+    const known = sockaddr.endpoint?.endpoint;
+    if (!known || !equalEndpoints(known, endpoint)) return undefined;
+    if (sockaddr.local && sockaddr.initiatedAtMs > 0 && !this.#isHeardSince(slot, sockaddr.initiatedAtMs)) {
+      sockaddr.isDoubted = true;
+      sockaddr.local = undefined;
+    }
+    sockaddr.initiatedAtMs = boottimeMs();
     return sockaddr;
   }
 
@@ -62,6 +119,56 @@ export class PeerSockaddrs {
   forget(slot: number): void {
     this.#endpoints.forget(slot);
     delete this.#sockaddrs[slot];
+  }
+
+  /** What was found out about the same two addresses before stays. */
+  #make(known: CachedEndpoint, before: CachedSockaddr | undefined): CachedSockaddr {
+    const sockaddr = new CachedSockaddr();
+    sockaddr.endpoint = known;
+    sockaddr.networkVersion = Atomics.load(this.#tables.words, HeaderWord.networkVersion);
+    if (known.endpoint) this.encode(sockaddr, known.endpoint);
+    const { local } = sockaddr;
+    if (!known.endpoint?.local || !local) return sockaddr;
+    const { address: remote, local: heardAt } = known.endpoint;
+    if (before?.heard && equalAddresses(before.heard.local, heardAt) && equalAddresses(before.heard.remote, remote)) {
+      const { heard, networkVersion, askedAtMs, initiatedAtMs, isDoubted } = before;
+      Object.assign(sockaddr, { heard, local: before.local, networkVersion, askedAtMs, initiatedAtMs, isDoubted });
+    } else {
+      const isOfZone = known.endpoint.zone !== undefined;
+      const interfaceIndex = isOfZone ? undefined : this.#routes.interfaceTo(remote, heardAt);
+      sockaddr.heard = { local: heardAt, remote, encoded: local, interfaceIndex };
+    }
+    return sockaddr;
+  }
+
+  /** Links, addresses or routes of the kernel have changed; most such changes have nothing to do with the peer. */
+  #renew(sockaddr: CachedSockaddr, networkVersion: number): void {
+    const nowMs = boottimeMs();
+    if (nowMs - sockaddr.askedAtMs < ROUTE_INTERVAL_MS) return;
+    sockaddr.askedAtMs = nowMs;
+    sockaddr.networkVersion = networkVersion;
+    sockaddr.uncutFromBytes = Number.POSITIVE_INFINITY;
+    const { heard } = sockaddr;
+    if (heard && !sockaddr.isDoubted) sockaddr.local = this.#mayLeaveFrom(heard) ? heard.encoded : undefined;
+  }
+
+  /**
+   * An address of the interface that packets left by is of no use where they leave by another now, as on a laptop that
+   * has lost its cable. Any other address, as a router's own, is the same wherever packets leave; so is one that has
+   * moved to a bridge together with its route.
+   */
+  #mayLeaveFrom(heard: HeardAddress): boolean {
+    if (heard.interfaceIndex === undefined) return true;
+    const interfaceIndex = this.#routes.interfaceTo(heard.remote, heard.local);
+    if (interfaceIndex === heard.interfaceIndex) return true;
+    const owner = interfaceIndex === undefined ? undefined : this.#routes.interfaceOf(heard.local);
+    if (owner === undefined || owner === heard.interfaceIndex) return false;
+    heard.interfaceIndex = interfaceIndex;
+    return true;
+  }
+
+  #isHeardSince(slot: number, sinceMs: number): boolean {
+    return this.#tables.numbers[peerNumbers(slot) + PeerNumber.lastReceivedMs]! > sinceMs;
   }
 
   #map(address: IpAddress): Uint8Array {

@@ -11,8 +11,8 @@ import type { TransportCipher } from "../crypto/transport-cipher.ts";
 import { type AdoptedUdpSocket, adoptUdpSocket } from "./bun-udp.ts";
 import type { DataPlaneEvent, ReceiveCommand } from "./event.ts";
 import { makeEndpoint } from "./peer-endpoints.ts";
-import { PeerPaths } from "./peer-paths.ts";
-import { type ReceiveDevice, type ReceiveEvents, Receiver } from "./receive.ts";
+import { type ReceiveDevice, Receiver } from "./receive.ts";
+import { ReceiveReports } from "./receive-reports.ts";
 import type { SharedTables } from "./shared-tables.ts";
 
 const DATAGRAM_BUFFER_LENGTH_BYTES = 65536;
@@ -30,22 +30,25 @@ interface Source {
   readonly port: number;
 }
 
-export class PlainReceive implements ReceiveDevice, ReceiveEvents {
+export class PlainReceive implements ReceiveDevice {
   /** Its device has no header to say so in. */
   readonly takesPartialChecksums = false;
   readonly #options: PlainReceiveOptions;
   readonly #receiver: Receiver;
-  readonly #paths: PeerPaths;
+  readonly #reports: ReceiveReports<Source>;
   readonly #datagram = allocateStable(DATAGRAM_BUFFER_LENGTH_BYTES);
-  readonly #sources: (Source | undefined)[] = [];
   #socket: AdoptedUdpSocket | undefined;
   #sourceText = "";
   #sourcePort = 0;
 
   constructor(options: PlainReceiveOptions) {
     this.#options = options;
-    this.#paths = new PeerPaths(options.tables, options.report);
-    this.#receiver = new Receiver(options.tables, options.cipher, this, this);
+    this.#reports = new ReceiveReports(options.tables, options.report, {
+      endpoint: () => this.#source(),
+      copy: () => ({ addressText: this.#sourceText, port: this.#sourcePort }),
+      isSame: ({ addressText, port }) => port === this.#sourcePort && addressText === this.#sourceText,
+    });
+    this.#receiver = new Receiver(options.tables, options.cipher, this, this.#reports);
   }
 
   async handleCommand(command: Exclude<ReceiveCommand, { type: "stop" }>): Promise<void> {
@@ -58,8 +61,7 @@ export class PlainReceive implements ReceiveDevice, ReceiveEvents {
         this.#receiver.forgetSession(command.row);
         break;
       case "forget-peer":
-        this.#paths.forget(command.slot);
-        delete this.#sources[command.slot];
+        this.#reports.forgetPeer(command.slot);
         break;
     }
   }
@@ -75,42 +77,9 @@ export class PlainReceive implements ReceiveDevice, ReceiveEvents {
 
   putBack(): void {}
 
-  write(_buffer: Uint8Array, offset: number, lengthBytes: number): boolean {
-    return writeFd(this.#options.deviceFd, this.#datagram.address + offset, lengthBytes) === lengthBytes;
-  }
-
-  message(buffer: Uint8Array, offset: number, lengthBytes: number): boolean {
-    const source = this.#source();
-    if (!source) return false;
-    this.#options.report({ type: "message", bytes: buffer.slice(offset, offset + lengthBytes), source });
-    return true;
-  }
-
-  handshakeWanted(slot: number): void {
-    this.#options.report({ type: "handshake-wanted", slot });
-  }
-
-  sessionConfirmed(localIndex: number): void {
-    this.#options.report({ type: "session-confirmed", localIndex });
-  }
-
-  authenticated(slot: number): void {
-    const addressText = this.#sourceText;
-    const port = this.#sourcePort;
-    const last = this.#sources[slot];
-    if (last?.port === port && last.addressText === addressText && this.#paths.isCurrent(slot)) return;
-    const source = this.#source();
-    if (!source) return;
-    this.#sources[slot] = { addressText, port };
-    this.#paths.note(slot, source);
-  }
-
-  activity(slot: number): void {
-    this.#options.report({ type: "activity", slot });
-  }
-
-  echoReply(slot: number, buffer: Uint8Array, offset: number, lengthBytes: number): void {
-    this.#options.report({ type: "echo-reply", slot, packet: buffer.slice(offset, offset + lengthBytes) });
+  write(_buffer: Uint8Array, offset: number, lengthBytes: number): void {
+    const written = writeFd(this.#options.deviceFd, this.#datagram.address + offset, lengthBytes);
+    if (written !== lengthBytes) this.#options.tables.count("rxDeviceRefused");
   }
 
   async #setWire(fd: number): Promise<void> {
@@ -128,6 +97,7 @@ export class PlainReceive implements ReceiveDevice, ReceiveEvents {
     if (data.length > DATAGRAM_BUFFER_LENGTH_BYTES) return;
     this.#sourceText = addressText;
     this.#sourcePort = port;
+    this.#reports.originChanged();
     this.#datagram.bytes.set(data);
     try {
       this.#receiver.handleDatagram(this.#datagram.bytes, 0, data.length, boottimeMs());

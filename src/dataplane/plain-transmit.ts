@@ -18,6 +18,7 @@ import {
   type TransmitWire,
 } from "./transmit.ts";
 import type { TransmitWay } from "./transmit-loop.ts";
+import { reportedEvents } from "./transmit-peers.ts";
 import { ViewCache } from "./view-cache.ts";
 
 /** Packets read from the device before commands are looked at again. */
@@ -43,11 +44,8 @@ export class PlainTransmit implements TransmitWay, TransmitWire {
   constructor(options: PlainTransmitOptions) {
     this.#deviceFd = options.deviceFd;
     this.#endpoints = new PeerEndpoints(options.tables);
-    const events = {
-      handshakeWanted: (slot: number) => options.report({ type: "handshake-wanted", slot }),
-      activity: (slot: number) => options.report({ type: "activity", slot }),
-      deliver: (packet: Uint8Array) => writeFd(options.deviceFd, packet, packet.length),
-    };
+    const deliver = (packet: Uint8Array) => void writeFd(options.deviceFd, packet, packet.length);
+    const events = reportedEvents(options.report, deliver);
     this.transmitter = new Transmitter(options.tables, options.cipher, this, events, this.#scratch.bytes);
   }
 

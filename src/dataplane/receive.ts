@@ -7,26 +7,28 @@
  */
 
 import type { TransportCipher } from "../crypto/transport-cipher.ts";
+import { RUN_OVERHEAD_BYTES, type TransportCipherBatch } from "../crypto/transport-cipher-batch.ts";
+import { withBatches } from "../crypto/transport-cipher-loop.ts";
 import { isDaemonEchoReply } from "../wire/icmp.ts";
 import { IPV4_SOURCE_OFFSET, IPV6_SOURCE_OFFSET, ipPacketLength, isIpv4Packet } from "../wire/ip.ts";
-import { announcesPartialChecksums, takePartialChecksumMark } from "../wire/partial-checksum.ts";
+import { announcesPartialChecksums, markPartialChecksum, takePartialChecksumMark } from "../wire/partial-checksum.ts";
 import {
-  MESSAGE_TRANSPORT,
+  isTransportMessage,
+  readTransportCounter,
+  readTransportReceiver,
   sessionRow,
-  TRANSPORT_COUNTER_OFFSET,
   TRANSPORT_HEADER_LENGTH_BYTES,
   TRANSPORT_MINIMUM_LENGTH_BYTES,
-  TRANSPORT_RECEIVER_OFFSET,
-  TRANSPORT_TAG_LENGTH_BYTES,
 } from "../wire/wireguard.ts";
 import { AllowedIpsReader } from "./allowed-ips.ts";
 import { HandoverGate } from "./handover-gate.ts";
 import { HeardWord, PeerNumber, PeerWord } from "./layout.ts";
+import { OpenedRun } from "./open-run.ts";
 import { ReplayWindow } from "./replay-window.ts";
 import { type CachedSession, SessionCache } from "./session-cache.ts";
 import { peerNumbers, peerWords, type SharedTables } from "./shared-tables.ts";
 
-/** Takes packets for this machine. False where the packet was not taken. */
+/** Takes packets for this machine, and counts those that it does not get rid of. */
 export interface ReceiveDevice {
   /** Where to open what lies sealed at `sealedOffset`: there or before, for a device that joins packets. */
   place(sealedOffset: number): number;
@@ -37,9 +39,21 @@ export interface ReceiveDevice {
    *
    * @param checksumIsPartial its checksum is of the pseudo-header alone; never where `takesPartialChecksums` is false
    */
-  write(buffer: Uint8Array, offset: number, lengthBytes: number, checksumIsPartial: boolean): boolean;
+  write(buffer: Uint8Array, offset: number, lengthBytes: number, checksumIsPartial: boolean): void;
   /** It can leave the checksum of a packet to who gets it. */
   readonly takesPartialChecksums: boolean;
+  /** Of a device that joins packets. */
+  readonly runs?: RunDevice;
+}
+
+/** Takes messages that were opened many at once, behind the packet that the device holds. */
+export interface RunDevice {
+  /** Says in `run` where to open messages with texts of `textBytes`. False where they can't be. */
+  aim(run: OpenedRun, textBytes: number): boolean;
+  /** True where message `index`, of that length, is taken: a packet of the flow that the device holds. */
+  join(run: OpenedRun, index: number, packetBytes: number, checksumIsPartial: boolean): boolean;
+  /** Lets go of what is held, and makes the message's text whole: as if it had been opened to where `place` said. */
+  putApart(run: OpenedRun, index: number): void;
 }
 
 export interface ReceiveEvents {
@@ -55,16 +69,19 @@ export interface ReceiveEvents {
 
 export class Receiver {
   readonly #tables: SharedTables;
-  readonly #cipher: TransportCipher;
+  readonly #cipher: TransportCipherBatch;
   readonly #device: ReceiveDevice;
   readonly #events: ReceiveEvents;
   readonly #allowedIps: AllowedIpsReader;
   readonly #sessions: SessionCache;
   readonly #handovers: HandoverGate;
+  readonly #run = new OpenedRun();
+  /** Whose packet the device got last; the one that it holds, if it holds one. */
+  #deliveredSlot = -1;
 
   constructor(tables: SharedTables, cipher: TransportCipher, device: ReceiveDevice, events: ReceiveEvents) {
     this.#tables = tables;
-    this.#cipher = cipher;
+    this.#cipher = withBatches(cipher);
     this.#device = device;
     this.#events = events;
     this.#allowedIps = new AllowedIpsReader(tables.words);
@@ -72,20 +89,28 @@ export class Receiver {
     this.#handovers = new HandoverGate(tables);
   }
 
+  /** Datagrams of `strideBytes` each, the last at most as long, at `offset` of `buffer`, which is overwritten. */
+  handleRun(buffer: Uint8Array, offset: number, lengthBytes: number, strideBytes: number, nowMs: number): void {
+    const end = offset + lengthBytes;
+    for (let at = offset; at < end; ) {
+      const handled = this.#handleMany(buffer, at, end - at, strideBytes, nowMs);
+      if (handled === 0) this.handleDatagram(buffer, at, Math.min(strideBytes, end - at), nowMs);
+      at += Math.max(handled, 1) * strideBytes;
+    }
+  }
+
   /** One datagram at `offset` of `buffer`, which is overwritten. */
   handleDatagram(buffer: Uint8Array, offset: number, lengthBytes: number, nowMs: number): void {
-    if (lengthBytes < TRANSPORT_MINIMUM_LENGTH_BYTES || !hasTransportType(buffer, offset)) {
+    if (lengthBytes < TRANSPORT_MINIMUM_LENGTH_BYTES || !isTransportMessage(buffer, offset)) {
       this.#handOver(buffer, offset, lengthBytes);
       return;
     }
-    const localIndex = readUint32(buffer, offset + TRANSPORT_RECEIVER_OFFSET);
-    const row = sessionRow(localIndex);
-    const session = this.#sessions.get(row);
-    if (!session || session.localIndex !== localIndex || nowMs >= session.rejectAfterMs) {
+    const session = this.#sessionOf(buffer, offset, nowMs);
+    if (!session) {
       this.#tables.count("rxUnknownSession");
       return;
     }
-    const counter = readCounter(buffer, offset + TRANSPORT_COUNTER_OFFSET);
+    const counter = readTransportCounter(buffer, offset);
     if (!Number.isSafeInteger(counter)) {
       this.#tables.count("rxMalformed");
       return;
@@ -98,7 +123,7 @@ export class Receiver {
     const sealedOffset = offset + TRANSPORT_HEADER_LENGTH_BYTES;
     const sealedBytes = lengthBytes - TRANSPORT_HEADER_LENGTH_BYTES;
     const openedOffset = this.#device.place(sealedOffset);
-    if (!this.#cipher.open(row, counter, buffer, sealedOffset, sealedBytes, openedOffset)) {
+    if (!this.#cipher.open(session.row, counter, buffer, sealedOffset, sealedBytes, openedOffset)) {
       this.#device.putBack();
       this.#tables.count("rxForged");
       return;
@@ -111,6 +136,52 @@ export class Receiver {
     this.#sessions.forget(row);
   }
 
+  /** The session that a transport message is to, `undefined` where there is none any more. */
+  #sessionOf(buffer: Uint8Array, offset: number, nowMs: number): CachedSession | undefined {
+    const localIndex = readTransportReceiver(buffer, offset);
+    const session = this.#sessions.get(sessionRow(localIndex));
+    return session && session.localIndex === localIndex && nowMs < session.rejectAfterMs ? session : undefined;
+  }
+
+  /**
+   * As many of the datagrams as one call opens behind the packet that the device holds, which is the same peer's: what
+   * joins it is not asked for its source again. Answers how many; 0 where the first is to be handled by itself.
+   */
+  #handleMany(buffer: Uint8Array, offset: number, lengthBytes: number, strideBytes: number, nowMs: number): number {
+    const { runs } = this.#device;
+    const run = this.#run;
+    if (!runs || lengthBytes <= strideBytes) return 0;
+    if (strideBytes < TRANSPORT_MINIMUM_LENGTH_BYTES || !isTransportMessage(buffer, offset)) return 0;
+    if (!runs.aim(run, strideBytes - RUN_OVERHEAD_BYTES)) return 0;
+    const session = this.#sessionOf(buffer, offset, nowMs);
+    const window = session?.replayWindow;
+    if (!session || !window || session.reportFirstPacket || session.peerSlot !== this.#deliveredSlot) return 0;
+    if (run.gather(buffer, offset, lengthBytes, strideBytes, window) < 2) return 0;
+    const opened = this.#cipher.openMany(session.row, run);
+    run.accept(opened, window, this.#tables);
+    if (run.acceptedMessages === 0) return opened;
+    this.#noteAuthenticated(session, run.acceptedMessages, run.acceptedBytes, true, nowMs);
+    for (let i = 0; i < opened; i++) if (run.isAccepted(i)) this.#deliverOpened(session, runs, i);
+    return opened;
+  }
+
+  #deliverOpened(session: CachedSession, runs: RunDevice, index: number): void {
+    const run = this.#run;
+    const { headers, messages } = run;
+    const headersAt = run.headersOffset(index);
+    const offset = run.packetOffset(index);
+    const plaintextBytes = run.textBytes(index);
+    const isPartial = this.#device.takesPartialChecksums && takePartialChecksumMark(headers, headersAt);
+    const packetBytes = ipPacketLength(headers, headersAt, plaintextBytes);
+    if (packetBytes > 0 && runs.join(run, index, packetBytes, isPartial)) {
+      this.#hearAnnouncement(session, messages, offset + packetBytes, offset + plaintextBytes);
+      return;
+    }
+    if (isPartial) markPartialChecksum(headers, headersAt);
+    runs.putApart(run, index);
+    this.#deliver(session, messages, offset, plaintextBytes);
+  }
+
   /** True where the device has the packet now. */
   #handleAuthenticated(
     session: CachedSession,
@@ -119,16 +190,26 @@ export class Receiver {
     offset: number,
     nowMs: number,
   ): boolean {
-    const plaintextBytes = messageBytes - TRANSPORT_HEADER_LENGTH_BYTES - TRANSPORT_TAG_LENGTH_BYTES;
+    const plaintextBytes = messageBytes - RUN_OVERHEAD_BYTES;
+    this.#noteAuthenticated(session, 1, messageBytes, plaintextBytes > 0, nowMs);
+    return plaintextBytes > 0 && this.#deliver(session, buffer, offset, plaintextBytes);
+  }
+
+  #noteAuthenticated(
+    session: CachedSession,
+    messages: number,
+    messageBytes: number,
+    isData: boolean,
+    nowMs: number,
+  ): void {
     const slot = session.peerSlot;
     if (session.reportFirstPacket) this.#confirm(session);
     this.#events.authenticated(slot);
-    this.#note(slot, messageBytes, plaintextBytes > 0, nowMs);
+    this.#note(slot, messages, messageBytes, isData, nowMs);
     if (nowMs >= session.rekeyAfterReceiveMs && !session.rekeyAsked) {
       session.rekeyAsked = true;
       this.#events.handshakeWanted(slot);
     }
-    return plaintextBytes > 0 && this.#deliver(session, buffer, offset, plaintextBytes);
   }
 
   /**
@@ -161,14 +242,15 @@ export class Receiver {
       if (this.#handovers.admitEchoReply()) this.#events.echoReply(slot, buffer, offset, packetBytes);
       return false;
     }
-    if (!session.hasAnnounced) this.#hearAnnouncement(session, buffer, offset + packetBytes, offset + plaintextBytes);
-    if (!this.#device.write(buffer, offset, packetBytes, isPartial)) this.#tables.count("rxDeviceRefused");
+    this.#hearAnnouncement(session, buffer, offset + packetBytes, offset + plaintextBytes);
+    this.#deliveredSlot = slot;
+    this.#device.write(buffer, offset, packetBytes, isPartial);
     return true;
   }
 
   /** tx may leave checksums to the peer from here on, as long as the session lives. */
   #hearAnnouncement(session: CachedSession, buffer: Uint8Array, packetEnd: number, textEnd: number): void {
-    if (!announcesPartialChecksums(buffer, packetEnd, textEnd)) return;
+    if (session.hasAnnounced || !announcesPartialChecksums(buffer, packetEnd, textEnd)) return;
     session.hasAnnounced = true;
     const word = peerWords(session.peerSlot) + HeardWord.announcedSession;
     Atomics.store(this.#tables.words, word, session.localIndex);
@@ -179,13 +261,13 @@ export class Receiver {
     if (!this.#events.message(buffer, offset, lengthBytes)) this.#handovers.giveBack(buffer[offset]!);
   }
 
-  #note(slot: number, messageBytes: number, isData: boolean, nowMs: number): void {
+  #note(slot: number, messages: number, messageBytes: number, isData: boolean, nowMs: number): void {
     const { numbers, words } = this.#tables;
     const row = peerNumbers(slot);
     numbers[row + PeerNumber.lastReceivedMs] = nowMs;
     numbers[row + PeerNumber.rxBytes]! += messageBytes;
-    numbers[row + PeerNumber.rxPackets]! += 1;
-    this.#tables.count("rxPackets");
+    numbers[row + PeerNumber.rxPackets]! += messages;
+    this.#tables.count("rxPackets", messages);
     if (!isData) return;
     if (numbers[row + PeerNumber.firstUnansweredReceivedMs]! <= numbers[row + PeerNumber.lastSentMs]!) {
       numbers[row + PeerNumber.firstUnansweredReceivedMs] = nowMs;
@@ -193,21 +275,4 @@ export class Receiver {
     const watched = peerWords(slot) + PeerWord.watched;
     if (Atomics.load(words, watched) === 0 && Atomics.exchange(words, watched, 1) === 0) this.#events.activity(slot);
   }
-}
-
-function hasTransportType(buffer: Uint8Array, offset: number): boolean {
-  return (
-    buffer[offset] === MESSAGE_TRANSPORT && (buffer[offset + 1]! | buffer[offset + 2]! | buffer[offset + 3]!) === 0
-  );
-}
-
-function readUint32(buffer: Uint8Array, offset: number): number {
-  return (
-    (buffer[offset]! | (buffer[offset + 1]! << 8) | (buffer[offset + 2]! << 16) | (buffer[offset + 3]! << 24)) >>> 0
-  );
-}
-
-/** 64 bits little-endian; past 2^53 the answer is not a safe integer. */
-function readCounter(buffer: Uint8Array, offset: number): number {
-  return readUint32(buffer, offset) + readUint32(buffer, offset + 4) * 2 ** 32;
 }

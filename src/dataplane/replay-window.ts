@@ -1,7 +1,7 @@
 /**
- * The sliding window of counters already seen (RFC 6479), for every session row of one worker.
+ * The sliding window of counters already seen (RFC 6479), of one session.
  *
- * A window is a ring of 32-bit words. One word more than the window covers is kept, so that moving
+ * It is a ring of 32-bit words. One word more than the window covers is kept, so that moving
  * ahead clears whole words. Counters are at most 2^53 - 1.
  */
 
@@ -29,11 +29,6 @@ export class ReplayWindow {
     if (counter > this.#greatest) this.#advance(counter);
     this.#ring[this.#wordOf(counter)]! |= this.#bitOf(counter);
     return true;
-  }
-
-  reset(): void {
-    this.#ring.fill(0);
-    this.#greatest = -1;
   }
 
   #advance(counter: number): void {

@@ -9,6 +9,7 @@ import type { Endpoint } from "../base/ip.ts";
 import { RUN_OVERHEAD_BYTES } from "../crypto/transport-cipher-batch.ts";
 import type { DataPlaneEvent } from "./event.ts";
 import { CachedSockaddr, PeerSockaddrs } from "./peer-sockaddrs.ts";
+import { KernelRoutes, type Routes } from "./routes.ts";
 import { type PacketMemory, packetMemory } from "./segment-memory.ts";
 import type { SharedTables } from "./shared-tables.ts";
 
@@ -26,7 +27,7 @@ export function mostSegmentsOfDevice(mtuBytes: number): number {
   return mostMessagesOf(RUN_OVERHEAD_BYTES + mtuBytes);
 }
 
-/** How long a full socket buffer may stop the worker: longer than the kernel takes to empty some of it. */
+/** How long a full socket buffer may stop the worker in vain, once a turn: longer than the kernel takes to empty some of it. */
 const WIRE_FULL_LIMIT_MS = 5;
 
 /** What sendmsg answers for a source that is no address of this machine any more, or from which nothing leads to the peer. */
@@ -44,13 +45,16 @@ export interface RunSenderOptions {
   readonly mayCut: boolean;
   readonly report: (event: DataPlaneEvent) => void;
   /** Default: the kernel. */
-  readonly sender?: Pick<MessageSender, "send" | "setSource">;
+  readonly sender?: Pick<MessageSender, "send" | "setSource"> | undefined;
+  /** Default: the kernel's. */
+  readonly routes?: Routes;
 }
 
 export class RunSender {
   readonly #tables: SharedTables;
   readonly #mayCut: boolean;
   readonly #report: (event: DataPlaneEvent) => void;
+  readonly #routes: Routes;
   readonly #sockaddrs: PeerSockaddrs;
   readonly #sender: Pick<MessageSender, "send" | "setSource">;
   readonly #buffer = allocateStable(MAXIMUM_RUN_BYTES + 1);
@@ -66,16 +70,20 @@ export class RunSender {
   #messages = 0;
   /** The last message is shorter: nothing may follow it. */
   #isClosed = false;
+  #hasWaited = false;
+  #hasWaitedInVain = false;
 
   /** Where runs are put together. */
   readonly memory: PacketMemory = packetMemory(this.#buffer.bytes);
 
-  constructor({ tables, mayCut, report, sender = new MessageSender() }: RunSenderOptions) {
+  constructor(options: RunSenderOptions) {
+    const { tables, mayCut, report, sender = new MessageSender(), routes = new KernelRoutes() } = options;
     this.#tables = tables;
     this.#mayCut = mayCut;
     this.#report = report;
     this.#sender = sender;
-    this.#sockaddrs = new PeerSockaddrs(tables);
+    this.#routes = routes;
+    this.#sockaddrs = new PeerSockaddrs(tables, routes);
   }
 
   /** Sends by this socket, which is this object's from here on; -1 for none. */
@@ -86,6 +94,7 @@ export class RunSender {
       closeFd(this.#fd);
     }
     this.#fd = fd;
+    this.#routes.setWire(fd);
     if (fd < 0) return;
     this.#writableIndex = this.#writable.add(fd, POLLOUT);
     this.#sockaddrs.setSocketFamily(getSocketName(fd)?.address.length === 4 ? 4 : 6);
@@ -94,6 +103,17 @@ export class RunSender {
   forgetPeer(slot: number): void {
     this.flush();
     this.#sockaddrs.forget(slot);
+  }
+
+  /** The socket may stop the worker once more where it is full. */
+  beginTurn(): void {
+    this.#hasWaited = false;
+    this.#hasWaitedInVain = false;
+  }
+
+  /** The socket was full since the turn began: commands should be looked at before more is sent. */
+  get hasWaited(): boolean {
+    return this.#hasWaited;
   }
 
   /** Where in `memory` to make the next message to `slot`, of at most `strideBytes`; `add` tells that it is there. */
@@ -119,52 +139,64 @@ export class RunSender {
     this.#isClosed = messageBytes < this.#strideBytes;
   }
 
-  /** Sends what waits. */
+  /** Sends what waits. What the kernel refuses is counted. */
   flush(): void {
     if (this.#messages === 0) return;
-    const { address } = this.#buffer;
-    const isSent = this.#sendTo(this.#slot, address, this.#bytes, this.#strideBytes);
-    if (!isSent) this.#tables.count("txWireRefused");
+    this.sendRun(this.#slot, this.#bytes, this.#strideBytes);
     this.#messages = 0;
     this.#bytes = 0;
     this.#isClosed = false;
   }
 
-  /** Sends a run that was made at the start of `memory` while nothing waited; the last message may be shorter. */
+  /**
+   * Sends a run that was made at the start of `memory` while nothing waited; the last message may be shorter. False if
+   * some of it was refused, which is counted.
+   */
   sendRun(slot: number, lengthBytes: number, strideBytes: number): boolean {
-    return this.#sendTo(slot, this.#buffer.address, lengthBytes, strideBytes);
+    const refused = this.#sendTo(slot, lengthBytes, strideBytes);
+    if (refused > 0) this.#tables.count("txWireRefused", refused);
+    return refused === 0;
   }
 
-  /** Sends one message that lies elsewhere in stable memory, after what waits. */
+  /** Sends one message that lies elsewhere in stable memory, after what waits. False, and not counted, if it is refused. */
   sendMessage(slot: number, address: number, lengthBytes: number): boolean {
     this.flush();
-    return this.#sendTo(slot, address, lengthBytes, lengthBytes);
-  }
-
-  /** Sends past all tables; `bytes` are copied. */
-  sendDirect(bytes: Uint8Array, endpoint: Endpoint): void {
-    this.flush();
-    this.#sockaddrs.encode(this.#direct, endpoint);
-    this.#buffer.bytes.set(bytes);
-    if (this.#direct.lengthBytes > 0) this.#sendOnce(this.#direct, this.#buffer.address, bytes.length, 0);
-  }
-
-  /** Messages of `strideBytes`, cut by the kernel or, where it does not, sent one by one. */
-  #sendTo(slot: number, address: number, lengthBytes: number, strideBytes: number): boolean {
     const sockaddr = this.#sockaddrs.get(slot);
-    if (this.#fd < 0 || sockaddr.lengthBytes === 0) return false;
-    if (lengthBytes <= strideBytes) return this.#sendOnce(sockaddr, address, lengthBytes, 0) >= 0;
-    if (this.#mayCut && strideBytes < sockaddr.uncutFromBytes) {
-      const sent = this.#sendOnce(sockaddr, address, lengthBytes, strideBytes);
-      if (sent >= 0) return true;
-      if (!this.#handleRefusal(slot, sockaddr, strideBytes, -sent)) return false;
+    return this.#fd >= 0 && sockaddr.lengthBytes > 0 && this.#sendOnce(sockaddr, address, lengthBytes, 0) >= 0;
+  }
+
+  /** Sends past all tables; `bytes` are copied. `slot` is of the peer that an initiation is for. */
+  sendDirect(bytes: Uint8Array, endpoint: Endpoint, slot?: number): void {
+    this.flush();
+    let sockaddr = slot === undefined ? undefined : this.#sockaddrs.getForInitiation(slot, endpoint);
+    if (!sockaddr) {
+      sockaddr = this.#direct;
+      this.#sockaddrs.encode(sockaddr, endpoint);
     }
-    let allSent = true;
+    this.#buffer.bytes.set(bytes);
+    if (sockaddr.lengthBytes > 0) this.#sendOnce(sockaddr, this.#buffer.address, bytes.length, 0);
+  }
+
+  /**
+   * Messages of `strideBytes` at the start of the buffer, cut by the kernel or, where it does not, sent one by one.
+   * Answers how many it refused.
+   */
+  #sendTo(slot: number, lengthBytes: number, strideBytes: number): number {
+    const sockaddr = this.#sockaddrs.get(slot);
+    const { address } = this.#buffer;
+    const messages = Math.ceil(lengthBytes / strideBytes);
+    if (this.#fd < 0 || sockaddr.lengthBytes === 0) return messages;
+    if (messages > 1 && this.#mayCut && strideBytes < sockaddr.uncutFromBytes) {
+      const sent = this.#sendOnce(sockaddr, address, lengthBytes, strideBytes);
+      if (sent >= 0) return 0;
+      if (!this.#handleRefusal(slot, sockaddr, strideBytes, -sent)) return messages;
+    }
+    let refused = 0;
     for (let at = 0; at < lengthBytes; at += strideBytes) {
       const sent = this.#sendOnce(sockaddr, address + at, Math.min(strideBytes, lengthBytes - at), 0);
-      allSent = allSent && sent >= 0;
+      if (sent < 0) refused += 1;
     }
-    return allSent;
+    return refused;
   }
 
   /** True where the messages are to be sent one by one: the kernel then cuts those apart that are too large. */
@@ -199,11 +231,14 @@ export class RunSender {
     this.#sender.setSource(local);
   }
 
-  /** Waits a moment for room where the socket's buffer is full. */
+  /** Waits a moment for room where the socket's buffer is full; not again in a turn in which none came. */
   #sendWaiting(sockaddr: CachedSockaddr, address: number, lengthBytes: number, segmentBytes: number): number {
     const { memory, lengthBytes: sockaddrBytes } = sockaddr;
     const sent = this.#sender.send(this.#fd, address, lengthBytes, memory.address, sockaddrBytes, segmentBytes);
-    if (sent !== -ERRNO.EAGAIN || this.#writable.wait(WIRE_FULL_LIMIT_MS) === 0) return sent;
+    if (sent !== -ERRNO.EAGAIN || this.#hasWaitedInVain) return sent;
+    this.#hasWaited = true;
+    this.#hasWaitedInVain = this.#writable.wait(WIRE_FULL_LIMIT_MS) === 0;
+    if (this.#hasWaitedInVain) return sent;
     return this.#sender.send(this.#fd, address, lengthBytes, memory.address, sockaddrBytes, segmentBytes);
   }
 }

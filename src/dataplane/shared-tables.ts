@@ -25,8 +25,8 @@ export class SharedTables {
   }
 
   /** Adds to a counter of the header. Each counter has one writing thread, so no atomic is needed. */
-  count(counter: HeaderCounterName): void {
-    this.numbers[HeaderCounter[counter]]! += 1;
+  count(counter: HeaderCounterName, by = 1): void {
+    this.numbers[HeaderCounter[counter]]! += by;
   }
 
   readCounter(counter: HeaderCounterName): number {

@@ -183,7 +183,7 @@ export class TableWriter {
   }
 
   /** The workers report the next data packet of this peer. */
-  stopWatching(slot: number): void {
+  reportActivity(slot: number): void {
     Atomics.store(this.#tables.words, peerWords(slot) + PeerWord.watched, 0);
   }
 

@@ -25,8 +25,8 @@ export interface TransmitWay {
   takePackets(): boolean;
   /** Carries one packet as if the device had been read; at most `MAXIMUM_PACKET_BYTES`. */
   takePacket(packet: Uint8Array): void;
-  /** Sends past all tables. */
-  sendDirect(bytes: Uint8Array, endpoint: Endpoint): void;
+  /** Sends past all tables. `slot` is of the peer that an initiation is for. */
+  sendDirect(bytes: Uint8Array, endpoint: Endpoint, slot: number | undefined): void;
   /** Sends by this socket, which is the way's from here on; -1 for none. */
   setWire(fd: number): void | Promise<void>;
   forgetPeer(slot: number): void;
@@ -95,7 +95,7 @@ async function handleCommands(way: TransmitWay, { takeCommand, report }: Transmi
         report({ type: "wire-taken" });
         break;
       case "send":
-        way.sendDirect(command.bytes, command.endpoint);
+        way.sendDirect(command.bytes, command.endpoint, command.slot);
         break;
       case "packet":
         if (command.bytes.length <= MAXIMUM_PACKET_BYTES) way.takePacket(command.bytes);

@@ -1,7 +1,7 @@
 /** What a data plane worker does with the role that it is given; the main thread's side is `dataplane.ts`. */
 
 import { type MessagePort, receiveMessageOnPort, workerData } from "node:worker_threads";
-import { SystemError, setNiceness, setTimerSlack } from "bun-ffi-tun";
+import { SystemError } from "bun-ffi-tun";
 import { errorMessage } from "../base/errors.ts";
 import { loadTransportCipher } from "../crypto/load-transport-cipher.ts";
 import type { TransportCipher, TransportCipherName } from "../crypto/transport-cipher.ts";
@@ -10,6 +10,7 @@ import { withBatches } from "../crypto/transport-cipher-loop.ts";
 import type { DataPlaneEvent, ReceiveCommand, TransmitCommand } from "./event.ts";
 import { FastReceive } from "./fast-receive.ts";
 import { FastTransmit } from "./fast-transmit.ts";
+import { hurryExceptIn } from "./haste.ts";
 import type { Offload } from "./offload.ts";
 import { PlainReceive } from "./plain-receive.ts";
 import { PlainTransmit } from "./plain-transmit.ts";
@@ -19,16 +20,6 @@ import { warmUpReceive, warmUpTransmit } from "./warm-up.ts";
 
 /** Packets one at a time by Bun's sockets, or in batches by system calls; the latter wants a device with virtio headers. */
 export type DataPlaneWay = "plain" | "fast";
-
-/**
- * A worker runs soon when a packet wakes it, as the kernel's own packet work does: the wait for a time slice of whoever
- * computes is most of a ping under load. Measured with both ends on two busy processors: 1.7 ms at 0, 0.6 at -10, 0.4
- * at -15; from there on packets are carried one by one, and a stream becomes slower.
- */
-const NICENESS = -15;
-
-/** The kernel's own, 50 µs, is longer than what workers sleep. */
-const TIMER_SLACK_NANOSECONDS = 1000;
 
 /** Given to a worker when it is made. */
 export interface WorkerRole {
@@ -73,7 +64,7 @@ async function runTransmit(role: WorkerRole, report: (event: DataPlaneEvent) => 
     monitorFd,
     timerFd,
     takeCommand,
-    idleWork: role.way === "fast" ? prepare(role, warmUpTransmit) : undefined,
+    idleWork: role.way === "fast" ? hurryExceptIn(prepare(role, warmUpTransmit)) : undefined,
     report,
   });
 }
@@ -93,11 +84,11 @@ async function runReceive(role: WorkerRole, report: (event: DataPlaneEvent) => v
     offloads: role.offloads,
     wakeFd: role.wakeFd,
     takeCommand,
-    idleWork: prepare(role, warmUpReceive),
+    idleWork: hurryExceptIn(prepare(role, warmUpReceive)),
   }).run();
 }
 
-/** What makes a worker of the fast way fast. It has commands to take from the first. */
+/** What makes a worker of the fast way fast, while it has nothing to carry. */
 function* prepare(
   role: WorkerRole,
   warmUp: (cipher: TransportCipherBatch) => Generator<undefined, void>,
@@ -109,17 +100,6 @@ function* prepare(
     if (!(error instanceof SystemError)) throw error;
   }
   Bun.gc(true);
-  hurry();
-}
-
-/** Where it is not permitted, as in most containers, the worker shares the processors as any other thread. */
-function hurry(): void {
-  try {
-    setTimerSlack(TIMER_SLACK_NANOSECONDS);
-    setNiceness(NICENESS);
-  } catch (error) {
-    if (!(error instanceof SystemError)) throw error;
-  }
 }
 
 /** Commands are taken in order, each after the one before is done. Resolves when one of them was to stop. */

@@ -50,6 +50,30 @@ export function sessionRow(localIndex: number): number {
   return localIndex & ((1 << SESSION_ROW_BITS) - 1);
 }
 
+/** True for the type and reserved bytes of transport data at `offset`, where at least 4 bytes are. */
+export function isTransportMessage(buffer: Uint8Array, offset: number): boolean {
+  return readUint32(buffer, offset) === MESSAGE_TRANSPORT;
+}
+
+/** The receiver index of the transport message at `offset`. */
+export function readTransportReceiver(buffer: Uint8Array, offset: number): number {
+  return readUint32(buffer, offset + TRANSPORT_RECEIVER_OFFSET);
+}
+
+/** The counter of the transport message at `offset`: 64 bits; past 2^53 - 1 it is no safe integer. */
+export function readTransportCounter(buffer: Uint8Array, offset: number): number {
+  const at = offset + TRANSPORT_COUNTER_OFFSET;
+  return readUint32(buffer, at) + readUint32(buffer, at + 4) * 2 ** 32;
+}
+
+/** Writes the header of a transport message at `offset`; the counter is at most 2^53 - 1. */
+export function writeTransportHeader(buffer: Uint8Array, offset: number, receiverIndex: number, counter: number): void {
+  writeUint32(buffer, offset, MESSAGE_TRANSPORT);
+  writeUint32(buffer, offset + TRANSPORT_RECEIVER_OFFSET, receiverIndex);
+  writeUint32(buffer, offset + TRANSPORT_COUNTER_OFFSET, counter >>> 0);
+  writeUint32(buffer, offset + TRANSPORT_COUNTER_OFFSET + 4, Math.floor(counter / 2 ** 32));
+}
+
 const INDEX_LENGTH_BYTES = 4;
 const SENDER_OFFSET = 4;
 const PUBLIC_KEY_LENGTH_BYTES = 32;
@@ -117,7 +141,7 @@ export function decodeMessageType(bytes: Uint8Array): number | undefined {
 export function encodeInitiation(message: InitiationMessage): Uint8Array {
   const bytes = new Uint8Array(INITIATION_LENGTH_BYTES);
   bytes[0] = MESSAGE_INITIATION;
-  writeIndex(bytes, SENDER_OFFSET, message.senderIndex);
+  writeUint32(bytes, SENDER_OFFSET, message.senderIndex);
   bytes.set(message.ephemeral, INITIATION_EPHEMERAL_OFFSET);
   bytes.set(message.sealedStatic, INITIATION_STATIC_OFFSET);
   bytes.set(message.sealedTimestamp, INITIATION_TIMESTAMP_OFFSET);
@@ -128,7 +152,7 @@ export function encodeInitiation(message: InitiationMessage): Uint8Array {
 export function decodeInitiation(bytes: Uint8Array): InitiationMessage | undefined {
   if (bytes.length !== INITIATION_LENGTH_BYTES || decodeMessageType(bytes) !== MESSAGE_INITIATION) return undefined;
   return {
-    senderIndex: readIndex(bytes, SENDER_OFFSET),
+    senderIndex: readUint32(bytes, SENDER_OFFSET),
     ephemeral: bytes.subarray(INITIATION_EPHEMERAL_OFFSET, INITIATION_STATIC_OFFSET),
     sealedStatic: bytes.subarray(INITIATION_STATIC_OFFSET, INITIATION_TIMESTAMP_OFFSET),
     sealedTimestamp: bytes.subarray(INITIATION_TIMESTAMP_OFFSET, mac1Offset(bytes)),
@@ -139,8 +163,8 @@ export function decodeInitiation(bytes: Uint8Array): InitiationMessage | undefin
 export function encodeResponse(message: ResponseMessage): Uint8Array {
   const bytes = new Uint8Array(RESPONSE_LENGTH_BYTES);
   bytes[0] = MESSAGE_RESPONSE;
-  writeIndex(bytes, SENDER_OFFSET, message.senderIndex);
-  writeIndex(bytes, RESPONSE_RECEIVER_OFFSET, message.receiverIndex);
+  writeUint32(bytes, SENDER_OFFSET, message.senderIndex);
+  writeUint32(bytes, RESPONSE_RECEIVER_OFFSET, message.receiverIndex);
   bytes.set(message.ephemeral, RESPONSE_EPHEMERAL_OFFSET);
   bytes.set(message.sealedNothing, RESPONSE_NOTHING_OFFSET);
   return bytes;
@@ -150,8 +174,8 @@ export function encodeResponse(message: ResponseMessage): Uint8Array {
 export function decodeResponse(bytes: Uint8Array): ResponseMessage | undefined {
   if (bytes.length !== RESPONSE_LENGTH_BYTES || decodeMessageType(bytes) !== MESSAGE_RESPONSE) return undefined;
   return {
-    senderIndex: readIndex(bytes, SENDER_OFFSET),
-    receiverIndex: readIndex(bytes, RESPONSE_RECEIVER_OFFSET),
+    senderIndex: readUint32(bytes, SENDER_OFFSET),
+    receiverIndex: readUint32(bytes, RESPONSE_RECEIVER_OFFSET),
     ephemeral: bytes.subarray(RESPONSE_EPHEMERAL_OFFSET, RESPONSE_EPHEMERAL_OFFSET + PUBLIC_KEY_LENGTH_BYTES),
     sealedNothing: bytes.subarray(RESPONSE_NOTHING_OFFSET, mac1Offset(bytes)),
   };
@@ -160,7 +184,7 @@ export function decodeResponse(bytes: Uint8Array): ResponseMessage | undefined {
 export function encodeCookieReply(message: CookieReplyMessage): Uint8Array {
   const bytes = new Uint8Array(COOKIE_REPLY_LENGTH_BYTES);
   bytes[0] = MESSAGE_COOKIE_REPLY;
-  writeIndex(bytes, COOKIE_REPLY_RECEIVER_OFFSET, message.receiverIndex);
+  writeUint32(bytes, COOKIE_REPLY_RECEIVER_OFFSET, message.receiverIndex);
   bytes.set(message.nonce, COOKIE_REPLY_NONCE_OFFSET);
   bytes.set(message.sealedCookie, COOKIE_REPLY_COOKIE_OFFSET);
   return bytes;
@@ -170,16 +194,22 @@ export function encodeCookieReply(message: CookieReplyMessage): Uint8Array {
 export function decodeCookieReply(bytes: Uint8Array): CookieReplyMessage | undefined {
   if (bytes.length !== COOKIE_REPLY_LENGTH_BYTES || decodeMessageType(bytes) !== MESSAGE_COOKIE_REPLY) return undefined;
   return {
-    receiverIndex: readIndex(bytes, COOKIE_REPLY_RECEIVER_OFFSET),
+    receiverIndex: readUint32(bytes, COOKIE_REPLY_RECEIVER_OFFSET),
     nonce: bytes.subarray(COOKIE_REPLY_NONCE_OFFSET, COOKIE_REPLY_COOKIE_OFFSET),
     sealedCookie: bytes.subarray(COOKIE_REPLY_COOKIE_OFFSET),
   };
 }
 
-function writeIndex(bytes: Uint8Array, offset: number, index: number): void {
-  new DataView(bytes.buffer, bytes.byteOffset).setUint32(offset, index, true);
+/** Little-endian, byte by byte: nothing is allocated for a packet. */
+function readUint32(buffer: Uint8Array, offset: number): number {
+  return (
+    (buffer[offset]! | (buffer[offset + 1]! << 8) | (buffer[offset + 2]! << 16) | (buffer[offset + 3]! << 24)) >>> 0
+  );
 }
 
-function readIndex(bytes: Uint8Array, offset: number): number {
-  return new DataView(bytes.buffer, bytes.byteOffset).getUint32(offset, true);
+function writeUint32(buffer: Uint8Array, offset: number, value: number): void {
+  buffer[offset] = value & 0xff;
+  buffer[offset + 1] = (value >>> 8) & 0xff;
+  buffer[offset + 2] = (value >>> 16) & 0xff;
+  buffer[offset + 3] = value >>> 24;
 }

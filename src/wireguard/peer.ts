@@ -107,7 +107,7 @@ export class Peer {
 
   setEndpoint(endpoint: Endpoint, actions: Action[]): void {
     if (this.#endpoint && equalEndpoints(this.#endpoint, endpoint)) return;
-    // Answers leave from where they were asked; what we begin is the routing table's business.
+    // Answers leave from where they were asked. For what we begin, the data plane knows where the peer talks to.
     this.#endpoint = withoutLocal(endpoint);
     actions.push({ type: "set-endpoint", slot: this.slot, endpoint: this.#endpoint });
   }

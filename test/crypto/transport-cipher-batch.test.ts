@@ -5,6 +5,7 @@ import { FORGED, type OpenRun, type SealRun } from "../../src/crypto/transport-c
 import { LoopTransportCipher, withBatches } from "../../src/crypto/transport-cipher-loop.ts";
 import { NobleTransportCipher } from "../../src/crypto/transport-cipher-noble.ts";
 import { naiveSeal, naiveTransportNonce } from "../naive/chacha20-poly1305.ts";
+import { naiveSum } from "../naive/transport-packet.ts";
 
 const FILLER = 0xa5;
 const OVERHEAD_BYTES = 32;
@@ -96,10 +97,12 @@ function openingOf(run: SealRun, totalBytes: number, changes: Partial<OpenRun> =
     offset: run.messagesOffset,
     lengthBytes: totalBytes,
     strideBytes: run.strideBytes,
+    targetOffset: run.messagesOffset + 16,
     stepBytes: run.segmentBytes,
     headerBytes: run.headerBytes,
     headers: filled(count * run.headerBytes + 5),
     counters: new Float64Array(count + 1).fill(-7),
+    sums: undefined,
     ...changes,
   };
 }
@@ -187,6 +190,44 @@ describe.each(named)("%s", (_name, batch) => {
     }
   });
 
+  test("opens a run behind what is there, whose end is as it was", () => {
+    const shape = { counter: 9, headerBytes: 20, segmentBytes: 48, payloadBytes: 120, cutBytes: 12, offset: 70 };
+    const run = runOf(shape, false);
+    const totalBytes = oracle.sealMany(SLOT, run);
+    const before = run.messages.slice(0, 60);
+    // The first payload follows the 60 bytes: its header's place is their end.
+    const opening = openingOf(run, totalBytes, { targetOffset: 40 });
+    expect(batch.openMany(SLOT, opening)).toBe(3);
+    expect([...opening.counters]).toEqual([9, 10, 11, -7]);
+    expect(run.messages.subarray(0, 60)).toEqual(before);
+    expect(run.messages.subarray(60, 180)).toEqual(counting(123).subarray(3));
+    for (let i = 0; i < 3; i++) expect(opening.headers.subarray(i * 20, i * 20 + 20)).toEqual(counting(20, i));
+  });
+
+  test("says the sums of the texts that opened, or that it makes none", () => {
+    fc.assert(
+      fc.property(shapes, (shape) => {
+        const run = runOf({ ...shape, headerBytes: 0 }, false);
+        const totalBytes = oracle.sealMany(SLOT, run);
+        const count = Math.ceil(totalBytes / run.strideBytes);
+        const sums = new Uint32Array(new ArrayBuffer(4 * (count + 1))).fill(7);
+        expect(batch.openMany(SLOT, openingOf(run, totalBytes, { stepBytes: run.strideBytes, sums }))).toBe(count);
+        if (batch instanceof LoopTransportCipher) {
+          expect(sums.every((sum) => sum === 0)).toBe(true);
+          return;
+        }
+        const end = run.messagesOffset + totalBytes;
+        for (let i = 0; i < count; i++) {
+          const start = run.messagesOffset + i * run.strideBytes;
+          const text = run.messages.subarray(start + 16, Math.min(start + run.strideBytes, end) - 16);
+          expect(sums[i]).toBe(naiveSum(text));
+        }
+        expect(sums[count]).toBe(7);
+      }),
+      { seed: 6, numRuns: 80 },
+    );
+  });
+
   describe("stops before", () => {
     const shape = { counter: 5, headerBytes: 20, segmentBytes: 28, payloadBytes: 110, cutBytes: 0, offset: 0 };
     test.each([
@@ -270,7 +311,10 @@ describe.each(named)("%s", (_name, batch) => {
     ["a step past the stride", { stepBytes: 161 }],
     ["no room for headers", { headers: filled(59) }],
     ["no room for counters", { counters: new Float64Array(2) }],
+    ["no room for sums", { sums: new Uint32Array(2) }],
     ["a negative offset", { offset: -1 }],
+    ["a target behind its text", { targetOffset: 25 }],
+    ["a negative target", { targetOffset: -1 }],
     ["half a byte", { lengthBytes: 100.5 }],
     ["no number", { lengthBytes: Number.NaN }],
   ])("opens no run with %s", (_what, change) => {

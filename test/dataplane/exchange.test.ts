@@ -211,6 +211,26 @@ describe("transmit and receive", () => {
     expect(b.sent).toEqual([]);
   });
 
+  test("packets that waited for a session go before those that come when it is there", () => {
+    const { a } = makePair();
+    for (const dataBytes of [20, 36]) a.give(packet(A, B, dataBytes), 1000);
+    // The main thread has made the session, and has yet to say that what waits is to go.
+    a.addSession(0, 7, 9, "initiator", 1002);
+    a.give(packet(A, B, 52), 1003);
+    a.transmitter.flush(0, false, 1004);
+    expect(a.sent.map((datagram) => datagram.length)).toEqual([80, 96, 112]);
+  });
+
+  test("a packet that was for nobody goes behind those that wait for its peer", () => {
+    const { a } = makePair();
+    a.give(packet(A, "10.0.0.7", 52), 1000);
+    a.writer.setAllowedIp(parsePrefix("10.0.0.7/32")!, 0);
+    for (const dataBytes of [20, 36]) a.give(packet(A, B, dataBytes), 1001);
+    a.addSession(0, 7, 9, "initiator", 1002);
+    a.transmitter.retryStrays(1003);
+    expect(a.sent.map((datagram) => datagram.length)).toEqual([80, 96, 112]);
+  });
+
   test("a keepalive confirms a session and is no packet for the device", () => {
     const { a, b } = makeConnectedPair();
     a.transmitter.flush(0, true, 1001);
@@ -297,7 +317,7 @@ describe("transmit and receive", () => {
     a.give(packet(A, B), 1001);
     a.give(packet(A, B), 1002);
     expect(reports()).toBe(1);
-    a.writer.stopWatching(0);
+    a.writer.reportActivity(0);
     b.give(packet(B, A), 1003);
     a.receive(b.sent[0]!, 1004);
     expect(reports()).toBe(2);

@@ -107,6 +107,7 @@ class Machine implements Disposable {
   readonly #wireFd = createUdpSocket({ family: 4 });
   readonly #fromFd = createUdpSocket({ family: 4 });
   readonly #wakeFd = createEventFd();
+  readonly #tables = makeTables();
   readonly #receive: FastReceive;
   readonly #seal = makeSealer();
   readonly #sender = new MessageSender();
@@ -124,11 +125,17 @@ class Machine implements Disposable {
     };
     const report = (event: DataPlaneEvent) => void this.events.push(event);
     const cipher = withBatches(loadTransportCipher());
-    const options = { tables: makeTables(), cipher, deviceFd: -1, wakeFd: this.#wakeFd, takeCommand: () => undefined };
+    const tables = this.#tables;
+    const options = { tables, cipher, deviceFd: -1, wakeFd: this.#wakeFd, takeCommand: () => undefined };
     bindSocket(this.#wireFd, { address: LOOPBACK, port: 0 });
     const offloads = ["tun-tcp-gro", "tun-udp-gro"] as const;
     this.#receive = new FastReceive({ ...options, offloads, report, write, messages: new RunReceiver() });
     this.#receive.setWire(this.#wireFd);
+  }
+
+  /** Packets that the device did not take. */
+  get refused(): number {
+    return this.#tables.readCounter("rxDeviceRefused");
   }
 
   /** Sends the packets so that they are received as one run, and has them carried. */
@@ -198,5 +205,23 @@ describe("a device that refuses joined packets", () => {
       expect(machine.written).toEqual([]);
       expect(machine.events.filter(({ type }) => type === "offload-refused")).toEqual([]);
     }
+  });
+
+  test("has every packet counted that it does not take, joined or not, and no other", () => {
+    const gsoTypes = [VIRTIO_NET_HDR_GSO_NONE, VIRTIO_NET_HDR_GSO_TCPV4, VIRTIO_NET_HDR_GSO_UDP_L4];
+    for (const errno of [ERRNO.EIO, ERRNO.EINVAL]) {
+      using machine = new Machine(gsoTypes, errno);
+      machine.carry(flow(plainTcp(), 0));
+      expect(machine.refused).toBe(PACKETS);
+      for (const packet of [plainUdp(), plainTcp()]) machine.carry(flow(packet, PACKETS));
+      expect(machine.refused).toBe(3 * PACKETS);
+      machine.carry(flow(plainUdp(), 0).slice(0, 1));
+      expect(machine.refused).toBe(3 * PACKETS + 1);
+      expect(machine.written).toEqual([]);
+    }
+    using machine = new Machine([VIRTIO_NET_HDR_GSO_TCPV4], ERRNO.EINVAL);
+    machine.carry(flow(plainTcp(), 0));
+    expect(machine.written).toHaveLength(PACKETS);
+    expect(machine.refused).toBe(0);
   });
 });

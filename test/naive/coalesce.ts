@@ -1,7 +1,14 @@
 /** Coalescing by taking packets apart and comparing their fields. */
 
 import { ipPacketLength } from "../../src/wire/ip.ts";
-import { concatenate, headerLength, naiveSum, parsePacket, type TransportPacket } from "./transport-packet.ts";
+import {
+  concatenate,
+  hasRightChecksums,
+  headerLength,
+  naiveSum,
+  parsePacket,
+  type TransportPacket,
+} from "./transport-packet.ts";
 
 const FIN = 0x01;
 const SYN = 0x02;
@@ -13,12 +20,16 @@ const CWR = 0x80;
 /** Packets that go into one write; several only if they were joined. */
 export type NaiveGroup = readonly Uint8Array[];
 
-/** Which of `packets`, in their order, the kernel's GRO would join with one flow held at a time. */
-export function naiveGroups(packets: readonly Uint8Array[]): NaiveGroup[] {
+/**
+ * Which of `packets`, in their order, the kernel's GRO would join with one flow held at a time; those with CWR aside,
+ * of which kernels differ. The checksum of those at the places in `partial` is left to this machine.
+ */
+export function naiveGroups(packets: readonly Uint8Array[], partial: ReadonlySet<number> = new Set()): NaiveGroup[] {
+  const trusted = packets.map((packet, i) => partial.has(i) || hasRightChecksums(packet));
   const groups: Uint8Array[][] = [];
-  for (const packet of packets) {
+  for (const [i, packet] of packets.entries()) {
     const last = groups.at(-1);
-    if (last && mayJoin(last, packet)) last.push(packet);
+    if (last && trusted[i - 1] && trusted[i] && mayJoin(last, packet)) last.push(packet);
     else groups.push([packet]);
   }
   return groups;
@@ -50,7 +61,7 @@ function mayJoin(group: readonly Uint8Array[], bytes: Uint8Array): boolean {
   if (first.version === 4 && !followsIdentification([...parsed, next])) return false;
   if (!first.tcp || !next.tcp) return group.length < 64;
   const sent = payloadBytes - next.payload.length;
-  return (next.tcp.flags & CWR) === 0 && next.tcp.sequence === (first.tcp.sequence + sent) % 2 ** 32;
+  return next.tcp.sequence === (first.tcp.sequence + sent) % 2 ** 32;
 }
 
 /** A packet that GRO looks at. */
@@ -68,11 +79,11 @@ function isOfGroup(bytes: Uint8Array): boolean {
 }
 
 function hasReasonToEnd({ tcp }: TransportPacket): boolean {
-  return tcp !== undefined && (tcp.flags & (FIN | SYN | RST | PSH | URG)) !== 0;
+  return tcp !== undefined && (tcp.flags & (FIN | SYN | RST | PSH | URG | CWR)) !== 0;
 }
 
 function sameInAll({ payload: _payload, identification: _identification, tcp, ...rest }: TransportPacket): string {
-  const flags = (tcp?.flags ?? 0) & ~(FIN | PSH | CWR);
+  const flags = (tcp?.flags ?? 0) & ~(FIN | PSH);
   return JSON.stringify([rest, tcp && { ...tcp, flags, sequence: 0, urgentPointer: 0 }]);
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
 import {
   COOKIE_REPLY_LENGTH_BYTES,
   decodeCookieReply,
@@ -9,10 +10,14 @@ import {
   encodeInitiation,
   encodeResponse,
   INITIATION_LENGTH_BYTES,
+  isTransportMessage,
   mac1Offset,
   mac2Offset,
   RESPONSE_LENGTH_BYTES,
+  readTransportCounter,
+  readTransportReceiver,
   sessionRow,
+  writeTransportHeader,
 } from "../../src/wire/wireguard.ts";
 
 const initiation = {
@@ -91,4 +96,36 @@ test("macs are the last 32 bytes", () => {
 test("a receiver index carries its row in the low 20 bits", () => {
   expect(sessionRow(0xfff00000)).toBe(0);
   expect(sessionRow(0xabc12345)).toBe(0x12345);
+});
+
+describe("the header of transport data", () => {
+  test("is the paper's", () => {
+    const buffer = new Uint8Array(18).fill(0xee);
+    writeTransportHeader(buffer, 1, 0xfedcba98, 2 ** 53 - 2);
+    expect(buffer.toHex()).toBe("ee0400000098badcfefeffffffffff1f00ee");
+  });
+
+  test("is read as it was written", () => {
+    const receiver = fc.integer({ min: 0, max: 0xffffffff });
+    fc.assert(
+      fc.property(receiver, fc.maxSafeNat(), fc.nat(5), (receiverIndex, counter, offset) => {
+        const buffer = new Uint8Array(offset + 16);
+        writeTransportHeader(buffer, offset, receiverIndex, counter);
+        expect(isTransportMessage(buffer, offset)).toBe(true);
+        expect(readTransportReceiver(buffer, offset)).toBe(receiverIndex);
+        expect(readTransportCounter(buffer, offset)).toBe(counter);
+      }),
+    );
+  });
+
+  test("of another type, with a reserved byte, or with a counter past 2^53 - 1 is known as such", () => {
+    for (const at of [0, 1, 2, 3]) {
+      const buffer = new Uint8Array(16);
+      writeTransportHeader(buffer, 0, 1, 1);
+      buffer[at]! ^= 0x80;
+      expect(isTransportMessage(buffer, 0)).toBe(false);
+    }
+    expect(Number.isSafeInteger(readTransportCounter(new Uint8Array(16).fill(0xff), 0))).toBe(false);
+    expect(Number.isSafeInteger(readTransportCounter(new Uint8Array(16).with(14, 0x20), 0))).toBe(false);
+  });
 });

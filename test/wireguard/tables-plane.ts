@@ -69,7 +69,7 @@ export class TablesPlane implements Plane {
   }
 
   watch(slot: number): void {
-    this.#writer.stopWatching(slot);
+    this.#writer.reportActivity(slot);
   }
 
   perform(action: Action, nowMs: number): void {

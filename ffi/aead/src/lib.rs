@@ -14,7 +14,7 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::{mem, ptr};
 
 /// Counts up when an export changes.
-const CONTRACT: u32 = 2;
+const CONTRACT: u32 = 3;
 
 const HEADER: usize = 16;
 const TAG: usize = 16;
@@ -114,12 +114,14 @@ pub unsafe extern "C" fn aead_seal_n(
     }
 }
 
-/// Opens a run of messages, up to the first that is not transport data for `receiver`. Answers how many it took, and
-/// in `results` the counter of each, or -1.
+/// Opens a run of messages, up to the first that is not transport data for `receiver`: the first to `target`, which is
+/// where its text lies or before, the others each a `step` behind. Answers how many it took, and in `results` the
+/// counter of each, or -1. `sums`, which may be null, gets the Internet checksum's sum of each text that opened.
 #[no_mangle]
 pub unsafe extern "C" fn aead_open_n(
     context: *const Context,
     receiver: u32,
+    target: *mut u8,
     messages: *mut u8,
     length: u32,
     stride: u32,
@@ -127,9 +129,12 @@ pub unsafe extern "C" fn aead_open_n(
     inner_header: u32,
     inner_headers: *mut u8,
     results: *mut f64,
+    sums: *mut u32,
 ) -> u32 {
     let (stride, step, inner_header) = (stride as usize, step as usize, inner_header as usize);
-    let (mut message, mut target) = (messages, messages.add(HEADER));
+    let (mut message, mut target) = (messages, target);
+    // What lies where the header of the first message would is its own sealed text, or the end of what is before.
+    let keeps_first = target != messages.add(HEADER);
     let (mut rest, mut taken) = (length as usize, 0);
     while rest > 0 {
         let length = rest.min(stride);
@@ -146,7 +151,10 @@ pub unsafe extern "C" fn aead_open_n(
         let saved = inner_headers.add(taken * inner_header);
         ptr::copy_nonoverlapping(target, saved, inner_header);
         let opened = open(&*context, counter, target, message.add(HEADER), length - HEADER);
-        if taken > 0 {
+        if opened && !sums.is_null() {
+            *sums.add(taken) = sum(target, length - OVERHEAD);
+        }
+        if taken > 0 || keeps_first {
             ptr::swap_nonoverlapping(target, saved, inner_header);
         } else {
             ptr::copy_nonoverlapping(target, saved, inner_header);
@@ -158,6 +166,24 @@ pub unsafe extern "C" fn aead_open_n(
         target = target.add(step);
     }
     taken as u32
+}
+
+/// The sum of 16-bit numbers in network order, folded to one and not complemented (RFC 1071). Of an odd length the last
+/// byte is the high half of a number. Words are added instead of their halves: 2^16 is 1 modulo 65535.
+unsafe fn sum(bytes: *const u8, length: usize) -> u32 {
+    const WORD: usize = mem::size_of::<u32>();
+    let mut total = 0;
+    for i in 0..length / WORD {
+        total += u64::from(ptr::read_unaligned(bytes.add(i * WORD).cast::<u32>()));
+    }
+    let rest = length % WORD;
+    let mut last = [0; WORD];
+    ptr::copy_nonoverlapping(bytes.add(length - rest), last.as_mut_ptr(), rest);
+    total += u64::from(u32::from_ne_bytes(last));
+    while total > 0xffff {
+        total = (total & 0xffff) + (total >> 16);
+    }
+    u32::from(u16::from_be(total as u16))
 }
 
 /// Four zero bytes and the counter (WireGuard paper, section 5.4.6).
