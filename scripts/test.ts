@@ -23,7 +23,7 @@ const PARALLEL_STEPS = 2;
 /** System tests that measure time or fill the machine, and run alone. */
 const ALONE = ["test/system/docker.test.ts", "test/system/demo.test.ts"];
 
-/** Waits out WireGuard's two minutes: what starts first ends soonest. */
+/** Waits out WireGuard's two minutes: what starts first ends soonest, and leaves the processors to what runs beside it. */
 const FIRST = ["test/system/wireguard-rekey.test.ts"];
 
 async function main(): Promise<number> {
@@ -46,11 +46,10 @@ async function main(): Promise<number> {
     1,
   );
   await run(unitSteps(), 1);
-  const system = testFiles("test/system").sort((a, b) => Number(FIRST.includes(b)) - Number(FIRST.includes(a)));
-  await run(system.filter((path) => !ALONE.includes(path)).map(systemStep), PARALLEL_STEPS);
-  await run(system.filter((path) => ALONE.includes(path)).map(systemStep), 1);
+  const system = testFiles("test/system").filter((path) => ![...FIRST, ...ALONE].includes(path));
   const selftest = { name: "selftest", argv: [EXECUTABLE, "selftest"], hasSummary: true, limitMs: 10 * MINUTE_MS };
-  await run([selftest], 1);
+  await run([...FIRST.map(systemStep), selftest, ...system.map(systemStep)], PARALLEL_STEPS);
+  await run(ALONE.map(systemStep), 1);
   return conclude(results, startMs);
 }
 
