@@ -10,7 +10,7 @@ import { spawn } from "node:child_process";
 import { closeSync, readFileSync, writeSync } from "node:fs";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
-import { MinitailError } from "../base/errors.ts";
+import { errorMessage, MinitailError } from "../base/errors.ts";
 import { EXIT_DONE, EXIT_FAILED } from "./exit-status.ts";
 import { hideSecrets } from "./secret-flags.ts";
 
@@ -45,7 +45,10 @@ export interface DetachOptions {
   readonly log: (line: string, level: string) => void;
 }
 
-/** Starts the copy; answers 0 once it works, or the status that it failed with, its error being logged by then. */
+/**
+ * Starts the copy; answers 0 once it works, or the status that it failed with, its error being logged by then. Throws
+ * `invalid` where it works, and what it said could not be printed.
+ */
 export async function startDetached(options: DetachOptions): Promise<number> {
   const { outputFd } = options;
   const inherited = Object.entries(options.inherited);
@@ -65,11 +68,21 @@ export async function startDetached(options: DetachOptions): Promise<number> {
   process.once("SIGINT", stop).once("SIGTERM", stop);
   const handover: Handover = { args: options.args, isTerminal: options.isTerminal };
   child.stdin?.end(JSON.stringify(handover));
+  let unprinted: unknown;
   for await (const line of createInterface({ input: child.stdio[REPORT_FD] as Readable })) {
     const report = JSON.parse(line) as Report;
-    if (report.type === "ready") return EXIT_DONE;
-    if (report.type === "print") options.print(report.line);
-    else options.log(report.line, report.type === "log" ? report.level : "error");
+    if (report.type === "ready") {
+      if (unprinted === undefined) return EXIT_DONE;
+      throw new MinitailError("invalid", `it is up and runs in the background, but ${errorMessage(unprinted)}`);
+    }
+    if (report.type === "print") {
+      try {
+        options.print(report.line);
+      } catch (error) {
+        // The copy goes on, and who waits is to know how it ends.
+        unprinted ??= error;
+      }
+    } else options.log(report.line, report.type === "log" ? report.level : "error");
     if (report.type === "failed") return report.status;
   }
   const status = await ended;

@@ -5,9 +5,12 @@
 
 import { parseDurationMs } from "../base/duration.ts";
 import { parseEndpoint, parsePrefix } from "../base/ip.ts";
+import { largestPingBytes, PING_SIZES, SMALLEST_PING_BYTES } from "../daemon/calls/ping.ts";
 import { OFFLOADS } from "../daemon/options.ts";
 
 const OFFLOAD_WORDS: readonly string[] = [...OFFLOADS, "all", "none"];
+
+const LARGEST_MTU_BYTES = 65535;
 
 const LIST_SUFFIX = ",..";
 
@@ -22,8 +25,12 @@ const VALUE_KINDS: Readonly<Record<string, ValueKind>> = {
   COUNT: { what: "a whole number from 1", accepts: (text) => isWhole(text, 1, Number.MAX_SAFE_INTEGER) },
   PORT: { what: "a port from 0 to 65535", accepts: (text) => isWhole(text, 0, 65535) },
   // 576 is what every IPv4 host takes (RFC 791), 1280 what IPv6 needs; the kernel's limit for a TUN is 65535.
-  MTU: { what: "a size from 576 to 65535", accepts: (text) => isWhole(text, 576, 65535) },
-  SIZE: { what: "a size in bytes from 16 to 65000", accepts: (text) => isWhole(text, 16, 65000) },
+  MTU: { what: `a size from 576 to ${LARGEST_MTU_BYTES}`, accepts: (text) => isWhole(text, 576, LARGEST_MTU_BYTES) },
+  // How much it is with another MTU only the daemon knows, which says so.
+  SIZE: {
+    what: `a size in bytes: ${PING_SIZES}`,
+    accepts: (text) => isWhole(text, SMALLEST_PING_BYTES, largestPingBytes(LARGEST_MTU_BYTES)),
+  },
   DURATION: { what: "a time above zero with its unit, as in 5s", accepts: (text) => (parseDurationMs(text) ?? 0) > 0 },
   CIDR: {
     what: "an address and its length, as in 10.11.12.0/24",

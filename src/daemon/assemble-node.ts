@@ -1,11 +1,13 @@
 /** Puts a node together: the interface and the tunnel as the tailnet wants them, and what the node does with them. */
 
+import { systemClock } from "../base/clock.ts";
 import { MinitailError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
-import { configureInterface } from "../host/interface.ts";
+import { configureInterface, restoreInterface } from "../host/interface-configuration.ts";
+import { refuseSameNetwork } from "../host/pool-routes.ts";
 import { tailnetIpv6Prefix } from "../trust/identity.ts";
-import type { HealthItem } from "./api.ts";
 import { EchoClient } from "./echo.ts";
+import { InterfaceUpkeep } from "./interface-upkeep.ts";
 import type { Membership } from "./membership.ts";
 import { Mesh } from "./mesh.ts";
 import { PeerApi } from "./peer-api/peer-api.ts";
@@ -23,21 +25,21 @@ export interface NodeInput {
   readonly log: Log;
 }
 
-/** Resolves when packets are carried; nobody is told of it yet. `health` is what the node has to do without. */
-export async function assembleNode({ settings, membership, tunnel, wire, log }: NodeInput): Promise<{
-  readonly node: RunningNode;
-  readonly health: readonly HealthItem[];
-}> {
+/** Resolves when packets are carried; nobody is told of it yet. Throws `interface-taken`. */
+export async function assembleNode({ settings, membership, tunnel, wire, log }: NodeInput): Promise<RunningNode> {
   const { tailnet, nodeKey } = membership;
   const { interfaceName, mtuBytes, suffix } = settings;
   const netmap = tailnet.netmap(suffix);
   if (!netmap) throw new MinitailError("internal", "this machine is no member of its tailnet");
-  const { ipv6 } = configureInterface({
+  refuseSameNetwork(netmap.pool, interfaceName);
+  const wanted = {
     name: interfaceName,
     mtuBytes,
     addresses: netmap.self.addresses,
     routes: [...netmap.pool, tailnetIpv6Prefix(netmap.tailnetId)],
-  });
+  };
+  const { ipv6 } = configureInterface(wanted);
+  const ownInterface = new InterfaceUpkeep({ wanted, ipv6, restore: restoreInterface, clock: systemClock, log });
   const addresses = ipv6 ? netmap.self.addresses : [netmap.self.addresses[0]];
   tunnel.configure({ privateKey: nodeKey.current.privateKey });
   log.debug("start: the data plane runs");
@@ -47,12 +49,5 @@ export async function assembleNode({ settings, membership, tunnel, wire, log }: 
   const echo = new EchoClient((packet) => tunnel.sendPacket(packet));
   const peerApi = new PeerApi({ tailnet, mesh, interfaceName, addresses });
   mesh.setNetmap(netmap);
-  const node = new RunningNode({ settings, membership, tunnel, mesh, echo, peerApi, port: wire.port });
-  return { node, health: ipv6 ? [] : [IPV6_OFF] };
+  return new RunningNode({ settings, membership, tunnel, ownInterface, mesh, echo, peerApi, port: wire.port });
 }
-
-const IPV6_OFF: HealthItem = {
-  code: "ipv6-off",
-  message: "this machine has IPv6 switched off: the tunnel carries IPv4 alone",
-  hint: "set net.ipv6.conf.all.disable_ipv6 and net.ipv6.conf.default.disable_ipv6 to 0, then start again",
-};

@@ -62,6 +62,8 @@ export class Daemon {
   #upkeep: NodeUpkeep | undefined;
   /** Whether who this machine was is forgotten at the end. */
   #forgets = false;
+  /** Whether it leaves the tailnet because somebody wants it to. */
+  #isLeaving = false;
 
   private constructor(input: DaemonOptions) {
     this.#input = input;
@@ -152,12 +154,17 @@ export class Daemon {
     this.#cleanUps.add(() => closeMembership(membership));
     this.#log.debug(`start: a member of ${membership.tailnet.id}, in epoch ${membership.tailnet.epoch}`);
     const tunnel = await starting;
-    const { node, health } = await assembleNode({ settings, membership, tunnel, wire, log: this.#log });
-    this.#health.push(...health);
-    this.#upkeep = new NodeUpkeep(node, this.#log);
+    const node = await assembleNode({ settings, membership, tunnel, wire, log: this.#log });
+    this.#upkeep = new NodeUpkeep(node, this.#upkeepLog());
     await this.#upkeep.start();
     await this.#serveWgSocket(node, journal);
     this.#state = "running";
+  }
+
+  /** Who asked this machine to leave is not warned that it has left. */
+  #upkeepLog(): Log {
+    const { debug, info, warn, error } = this.#log;
+    return { debug, info, error, warn: (message) => (this.#isLeaving ? debug : warn)(message) };
   }
 
   #showApproval(shown: ShownApproval | undefined): void {
@@ -211,7 +218,11 @@ export class Daemon {
   #handleTunnelEvent(event: TunnelEvent): void {
     switch (event.type) {
       case "device-gone":
-        this.#ended.resolve(new MinitailError("internal", "the interface was deleted by another program"));
+        this.#ended.resolve(
+          new MinitailError("internal", "the interface was deleted by another program", {
+            hint: "minitail up makes it anew; find out what deletes it, as a network manager that does not know it",
+          }),
+        );
         break;
       case "failed":
         this.#ended.resolve(new MinitailError("internal", `the data plane failed: ${event.message}`));
@@ -234,6 +245,7 @@ export class Daemon {
     const node = this.#node;
     if (this.#forgets || !node?.parts.membership.tailnet.self?.terms.ephemeral) return;
     this.#forgets = true;
+    this.#isLeaving = true;
     const leaving = node.leave(true).catch((error: unknown) => {
       this.#log.warn(`the others could not be told that this machine leaves: ${errorMessage(error)}`);
     });
@@ -241,12 +253,14 @@ export class Daemon {
   }
 
   status(): Status {
-    const { membership, peerApi } = this.#node?.parts ?? {};
+    const { membership, peerApi, ownInterface } = this.#node?.parts ?? {};
     const health = [
       ...(membership ? membershipHealth(membership.tailnet) : []),
       ...this.#health,
+      ...(ownInterface?.health() ?? []),
       ...(membership?.tailnet.health() ?? []),
       ...(peerApi?.health() ?? []),
+      ...(membership?.embedded?.health() ?? []),
     ];
     return makeStatus(this.#stateNow(), this.#node, this.#approval, health);
   }
@@ -261,9 +275,19 @@ export class Daemon {
   /** Leaves the tailnet, and ends as `down` does: who this machine was is forgotten. Throws what `leave` throws. */
   async logout(force: boolean): Promise<void> {
     // Who waits to be let in belongs to nobody yet.
-    if (this.#state !== "needs-approval") await this.running().leave(force);
+    if (this.#state !== "needs-approval") await this.#leave(this.running(), force);
     this.#forgets = true;
     this.down();
+  }
+
+  async #leave(node: RunningNode, force: boolean): Promise<void> {
+    this.#isLeaving = true;
+    try {
+      await node.leave(force);
+    } catch (error) {
+      this.#isLeaving = false;
+      throw error;
+    }
   }
 
   down(): void {

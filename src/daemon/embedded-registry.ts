@@ -8,11 +8,13 @@ import { type RandomSource, systemRandom } from "../crypto/random.ts";
 import type { Pin } from "../registry/pin.ts";
 import { TokenAccess } from "../registry/server/access.ts";
 import type { ServedStatistics } from "../registry/server/counters.ts";
+import type { LackOfRoom } from "../registry/server/keyspace.ts";
 import { DEFAULT_LIMITS } from "../registry/server/limits.ts";
 import { type Listener, parseListen, startListener } from "../registry/server/listener.ts";
 import { openRegistryService } from "../registry/server/start.ts";
 import { createTlsIdentity } from "../registry/tls-identity.ts";
 import { MOST_URLS } from "../trust/registry-place.ts";
+import type { HealthItem } from "./api.ts";
 import type { RegistryAddress } from "./registry-connection.ts";
 import type { StateDirectory } from "./state-directory.ts";
 
@@ -20,6 +22,7 @@ const DATA_FILE = "registry.sqlite";
 const KEYS_FILE = "registry-keys";
 const SEED_LENGTH_BYTES = 32;
 const TOKEN_LENGTH_BYTES = 24;
+const MEBIBYTE = 1024 * 1024;
 
 /** Older ones are forgotten: who was away through as many rotations needs a peer, or a new join key. */
 const MOST_OLDER_TOKENS = 64;
@@ -44,6 +47,7 @@ export interface EmbeddedRegistry {
   /** From the next request on `newest` writes, and `older` only read. It is on disk before. */
   setTokens(tokens: { readonly newest: string; readonly older: readonly string[] }): void;
   statistics(): ServedStatistics;
+  health(): HealthItem[];
   /** Writes a copy of its data as it is now, as a database file. Throws `state-unwritable`. */
   backUp(file: string): void;
   /** How others reach it at these addresses of this machine. */
@@ -126,6 +130,7 @@ export async function startEmbeddedRegistry(
       connections: sum(listeners.map(({ listener }) => listener.connections)),
       refusedConnections: sum(listeners.map(({ listener }) => listener.refusedConnections)),
     }),
+    health: () => roomHealth(service.lackOfRoom(), state.file(DATA_FILE)),
     backUp: service.backUp,
     addressAt(endpoints) {
       const reachable = listeners.flatMap((each) =>
@@ -137,6 +142,29 @@ export async function startEmbeddedRegistry(
     },
     stop,
   };
+}
+
+function roomHealth(lack: LackOfRoom | undefined, file: string): HealthItem[] {
+  switch (lack) {
+    case undefined:
+      return [];
+    case "disk":
+      return [
+        {
+          code: "registry-disk-full",
+          message: "the registry that this machine serves cannot write: its disk is full",
+          hint: `make room on the disk of ${file}; until then nobody can join, and nothing can be decided`,
+        },
+      ];
+    case "limit":
+      return [
+        {
+          code: "registry-full",
+          message: `the registry that this machine serves holds as much as it may: ${DEFAULT_LIMITS.dataBytes / MEBIBYTE} MiB`,
+          hint: "remove machines that are gone; where somebody fills it on purpose, remove them: their token ends with that",
+        },
+      ];
+  }
 }
 
 function sum(numbers: readonly number[]): number {

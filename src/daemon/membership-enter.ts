@@ -20,6 +20,7 @@ import type { StateDirectory } from "./state-directory.ts";
 import type { Tailnet } from "./tailnet.ts";
 import type { TailnetContext } from "./tailnet-context.ts";
 import { loadOrCreateIdentity } from "./tailnet-store.ts";
+import { WatchedStore } from "./watched-store.ts";
 
 /** Who waits longer is told for what. */
 const SAID_AFTER_MS = 1000;
@@ -104,11 +105,12 @@ export function membershipOf({ state }: MembershipOptions, tailnet: Tailnet, reg
 
 /** What the parts of a membership work with on this machine; tokens and moves of the registry are followed by `home`. */
 export function contextOf({ state, log }: MembershipOptions, home: RegistryHome): TailnetContext {
-  const store = storeOf(state);
+  const store = new WatchedStore(state);
   const identity = loadOrCreateIdentity(store, systemRandom);
   return {
     registry: home.client,
     store,
+    storeHealth: () => store.health(),
     identity,
     clock: systemClock,
     random: systemRandom,

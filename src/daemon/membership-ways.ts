@@ -2,7 +2,7 @@
 
 import { isMinitailError, MinitailError } from "../base/errors.ts";
 import { systemRandom } from "../crypto/random.ts";
-import { refuseRoutedPool } from "../host/interface.ts";
+import { refuseRoutedPool } from "../host/pool-routes.ts";
 import { pinOfTlsSeed } from "../registry/tls-identity.ts";
 import { parseRegistryUrl } from "../registry/url.ts";
 import { type JoinKey, parseJoinKey } from "../trust/join-key.ts";
@@ -37,10 +37,10 @@ async function createHere(input: MembershipOptions): Promise<Membership> {
   const embedded = await serveHere(input, keys);
   return enter(input, [embedded.own], embedded, async (context) => {
     // A first try that failed after the tailnet was on disk is gone on with: it has been made.
-    const { pool, name } = settings;
+    const { pool, name, interfaceName } = settings;
     const made = openTailnet(context);
     if (made) return made;
-    refuseRoutedPool(pool);
+    refuseRoutedPool(pool, interfaceName);
     return createTailnet(context, { pool, name, registryToken: keys.token });
   });
 }
@@ -81,16 +81,16 @@ async function joinBySharedSecret(
 ): Promise<Membership> {
   const { settings } = input;
   const keys = await deriveSharedSecretKeys(intent.secret);
-  const { pool, name } = settings;
+  const { pool, name, interfaceName } = settings;
   const secretBits = estimateSecretBits(intent.secret);
-  const join = (context: TailnetContext) => joinBySecret(context, keys, { pool, name, secretBits });
+  const onMaking = () => refuseRoutedPool(pool, interfaceName);
+  const join = (context: TailnetContext) => joinBySecret(context, keys, { pool, name, secretBits, onMaking });
   if (intent.registryUrl !== undefined) {
     const address = secretRegistryAddress(intent.registryUrl, intent.token, keys);
     return enterElsewhere(input, [address], join).catch((error: unknown) => {
       throw asWrongSecret(error, intent);
     });
   }
-  refuseRoutedPool(pool);
   const embedded = await serveHere(input, { tlsSeed: keys.tlsSeed, token: keys.registryToken, olderTokens: [] });
   return enter(input, [embedded.own], embedded, join);
 }

@@ -41,10 +41,13 @@ export class NodeUpkeep {
   /** Tells the tailnet where this machine is, and follows it from here on. */
   async start(): Promise<void> {
     const { nodeKeyRotation, steward, parts } = this.node;
-    const { membership, peerApi } = parts;
+    const { membership, peerApi, ownInterface } = parts;
     const { tailnet, registryHome } = membership;
     registryHome.learnFrom(this.node.netmap.peers);
     this.#cleanUps.add(tailnet.onChange(() => this.#handleTailnetChange()));
+    // What changed before it was listened to.
+    ownInterface.handleNetworkChange();
+    this.#cleanUps.add(() => ownInterface.stop());
     peerApi.start();
     this.#cleanUps.add(() => peerApi.stop());
     // Who is told that this machine is up may reach it at once. A registry that does not answer is not waited for long.
@@ -103,7 +106,8 @@ export class NodeUpkeep {
   }
 
   #handleNetworkChange(): void {
-    const { tunnel, settings } = this.node.parts;
+    const { tunnel, ownInterface, settings } = this.node.parts;
+    ownInterface.handleNetworkChange();
     const link = linkState(settings.interfaceName);
     if (link) {
       tunnel.setMtu(link.mtuBytes);

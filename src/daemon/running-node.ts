@@ -9,11 +9,10 @@ import { machineAddresses } from "../host/interface.ts";
 import type { Netmap, NetmapNode } from "../netmap/netmap.ts";
 import { localEndpoints } from "../path/local-endpoints.ts";
 import type { RegistryPlace } from "../trust/registry-place.ts";
-import { ECHO_MINIMUM_DATA_BYTES } from "../wire/icmp.ts";
 import type { RegistryState } from "./api.ts";
 import type { CreatedKey, CreateKeyRequest } from "./calls/create-join-key.ts";
 import type { ApprovedNode, ApproveRequest } from "./calls/node-approve.ts";
-import type { PingReply, PingRequest } from "./calls/ping.ts";
+import { largestPingBytes, type PingReply, type PingRequest, SMALLEST_PING_BYTES } from "./calls/ping.ts";
 import type { RegistryStatus } from "./calls/registry-status.ts";
 import type { RemoveNodeReply, RemoveNodeRequest } from "./calls/remove-node.ts";
 import type { RotatedNodeKey } from "./calls/rotate-node-key.ts";
@@ -24,6 +23,7 @@ import { leave } from "./decide/leave.ts";
 import { removeNode } from "./decide/remove-node.ts";
 import { setExpiry } from "./decide/set-expiry.ts";
 import type { EchoClient } from "./echo.ts";
+import type { InterfaceUpkeep } from "./interface-upkeep.ts";
 import { listedKey } from "./key-list.ts";
 import type { Membership } from "./membership.ts";
 import type { Mesh, MeshPeer } from "./mesh.ts";
@@ -36,9 +36,6 @@ import { formatTime, pathStatus } from "./status.ts";
 import { Steward } from "./steward.ts";
 import type { Tunnel } from "./tunnel.ts";
 
-/** Largest IP and ICMP headers of an echo request. */
-const ECHO_HEADERS_BYTES = 48;
-
 /** What a machine without any other address is reached at, from itself. */
 const LOOPBACK: Endpoint = { address: new Uint8Array([127, 0, 0, 1]), port: 0 };
 
@@ -46,6 +43,8 @@ export interface NodeParts {
   readonly settings: Settings;
   readonly membership: Membership;
   readonly tunnel: Tunnel;
+  /** The tunnel's, in the kernel. */
+  readonly ownInterface: InterfaceUpkeep;
   readonly mesh: Mesh;
   readonly echo: EchoClient;
   readonly peerApi: PeerApi;
@@ -102,9 +101,10 @@ export class RunningNode {
     const { mesh, echo, settings } = this.parts;
     const { node } = this.#findPeer(request.peer);
     const { sizeBytes, timeoutMs } = request;
-    const largestBytes = settings.mtuBytes - ECHO_HEADERS_BYTES;
-    if (!Number.isInteger(sizeBytes) || sizeBytes < ECHO_MINIMUM_DATA_BYTES || sizeBytes > largestBytes) {
-      throw new MinitailError("usage", `a ping carries ${ECHO_MINIMUM_DATA_BYTES} to ${largestBytes} bytes`);
+    const largestBytes = largestPingBytes(settings.mtuBytes);
+    if (!Number.isInteger(sizeBytes) || sizeBytes < SMALLEST_PING_BYTES || sizeBytes > largestBytes) {
+      const limits = `${SMALLEST_PING_BYTES} to ${largestBytes} bytes with the MTU of ${settings.mtuBytes}`;
+      throw new MinitailError("usage", `a ping carries ${limits}`);
     }
     const family = request.peer.includes(":") ? 1 : 0;
     const destination = node.addresses[family];

@@ -12,6 +12,13 @@ export async function startDaemon(options: UpOptions, io: ProgramIo): Promise<nu
   return runUp(options, io);
 }
 
+/** Throws `not-permitted` where another user could put files into the state directory, as a link for a log. */
+export async function requireOwnState(stateDirectory: string): Promise<void> {
+  const { requireOwnFiles, requireOwnFolder } = await import("../host/ownership.ts");
+  requireOwnFolder(stateDirectory);
+  requireOwnFiles(stateDirectory);
+}
+
 /** A WireGuard interface alone. */
 export async function startWireguard(options: WireguardOptions, io: ProgramIo): Promise<number> {
   const { runWireguard } = await import("./wireguard.ts");

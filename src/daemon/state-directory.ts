@@ -2,7 +2,8 @@
  * The folder that makes a machine the same node after a restart: keys, settings, the cached chain and
  * records, the registry's database where this node serves it, and the journal of changes to the machine.
  *
- * One daemon at a time holds it. Every file is written whole or not at all, and for its owner alone.
+ * One daemon at a time holds it. Every file is written whole or not at all, and for its owner alone. JSON is for people
+ * too, and lies there as it is; every other file ends with its checksum.
  */
 
 import { closeSync, ftruncateSync, openSync, rmSync, writeSync } from "node:fs";
@@ -10,6 +11,8 @@ import { join } from "node:path";
 import { lockFile } from "bun-ffi-tun";
 import { MinitailError, systemReason } from "../base/errors.ts";
 import { makePrivateDirectory, readFileIfThere, writeFileAtomically } from "../host/atomic-file.ts";
+import { requireOwnFiles, requireOwnFolder } from "../host/ownership.ts";
+import { damagedError, withChecksum, withoutChecksum } from "./state-checksum.ts";
 import { FORMAT_VERSION, upgradeState } from "./state-upgrade.ts";
 
 /** The journal of changes to the machine, in the folder. */
@@ -30,9 +33,14 @@ export class StateDirectory {
     this.#lockFd = lockFd;
   }
 
-  /** Makes the folder where it is missing, and takes it. Throws `state-locked`, `state-unwritable` or `state-damaged`. */
+  /**
+   * Makes the folder where it is missing, and takes it. Throws `state-locked`, `state-unwritable`, `state-damaged`, or
+   * `not-permitted` where another user could have put there what is in it.
+   */
   static open(path: string): StateDirectory {
     makePrivateDirectory(path);
+    requireOwnFolder(path);
+    requireOwnFiles(path);
     const state = new StateDirectory(path, takeLock(join(path, "lock")));
     try {
       state.#bringUpToDate();
@@ -47,12 +55,19 @@ export class StateDirectory {
     return join(this.path, name);
   }
 
+  /** The content of the file, `undefined` where there is none. Throws `state-damaged`. */
   read(name: string): Uint8Array | undefined {
-    return readFileIfThere(this.file(name));
+    const bytes = this.#readRaw(name);
+    if (!bytes || isText(name)) return bytes;
+    const content = withoutChecksum(name, bytes);
+    if (content) return content;
+    throw damagedError(name, this.file(name));
   }
 
+  /** Throws `state-unwritable`. */
   write(name: string, contents: Uint8Array | string): void {
-    writeFileAtomically(this.file(name), contents);
+    const bytes = typeof contents === "string" ? new TextEncoder().encode(contents) : contents;
+    this.#writeRaw(name, isText(name) ? bytes : withChecksum(name, bytes));
   }
 
   remove(name: string): void {
@@ -80,27 +95,52 @@ export class StateDirectory {
     this.#lockFd = undefined;
   }
 
-  /** A folder of a later format is refused and left as it is. */
+  #readRaw(name: string): Uint8Array | undefined {
+    return readFileIfThere(this.file(name));
+  }
+
+  #writeRaw(name: string, bytes: Uint8Array): void {
+    writeFileAtomically(this.file(name), bytes);
+  }
+
+  /**
+   * A folder of a later format is refused and left as it is. One that is being upgraded has the present format at once:
+   * an earlier minitail, which would find half of the files damaged, refuses it.
+   */
   #bringUpToDate(): void {
-    const format = this.#format();
-    if (format === FORMAT_VERSION) return;
-    if (format !== undefined && format > FORMAT_VERSION) {
+    const { format, upgradingFrom } = this.#version();
+    if (format > FORMAT_VERSION) {
       throw new MinitailError("state-damaged", `the state in ${this.path} was written by a newer minitail`, {
         hint: "update this one",
       });
     }
-    upgradeState(this, format ?? FIRST_FORMAT);
+    if (format === FORMAT_VERSION && upgradingFrom === undefined) return;
+    const from = upgradingFrom ?? format;
+    this.writeJson(VERSION_FILE, { format: FORMAT_VERSION, upgradingFrom: from });
+    const files = {
+      read: (name: string) => this.#readRaw(name),
+      write: (name: string, bytes: Uint8Array) => this.#writeRaw(name, bytes),
+    };
+    upgradeState(files, from);
     this.writeJson(VERSION_FILE, { format: FORMAT_VERSION });
   }
 
-  /** `undefined` where none is written down. */
-  #format(): number | undefined {
+  /** The format of the folder, and that of the files in it which an upgrade has not come to. */
+  #version(): { readonly format: number; readonly upgradingFrom?: number | undefined } {
     const found = this.readJson(VERSION_FILE);
-    if (found === undefined) return undefined;
-    const format = typeof found === "object" && found !== null && "format" in found ? found.format : undefined;
-    if (typeof format === "number" && Number.isInteger(format) && format >= FIRST_FORMAT) return format;
+    if (found === undefined) return { format: FIRST_FORMAT };
+    const { format, upgradingFrom } = (found ?? {}) as Record<string, unknown>;
+    if (isFormat(format) && (upgradingFrom === undefined || isFormat(upgradingFrom))) return { format, upgradingFrom };
     throw new MinitailError("state-damaged", `${this.file(VERSION_FILE)} names no format`, { hint: DAMAGED_HINT });
   }
+}
+
+function isText(name: string): boolean {
+  return name.endsWith(".json");
+}
+
+function isFormat(value: unknown): value is number {
+  return typeof value === "number" && Number.isInteger(value) && value >= FIRST_FORMAT;
 }
 
 /** The lock ends with the process, however it ends. Its file names the process for who finds it taken. */

@@ -8,7 +8,9 @@ import { ByteReader, ByteWriter } from "../trust/codec.ts";
 import { TAILNET_ID_LENGTH_BYTES } from "../trust/identity.ts";
 import { LONGEST_TOKEN_BYTES } from "../trust/registry-place.ts";
 import { NETWORK_KEY_LENGTH_BYTES } from "../trust/seal.ts";
+import { withChecksum, withoutChecksum } from "./state-checksum.ts";
 
+/** Its files as they lie on disk, whole or not at all. */
 export interface UpgradableState {
   read(name: string): Uint8Array | undefined;
   write(name: string, contents: Uint8Array): void;
@@ -17,7 +19,7 @@ export interface UpgradableState {
 type Step = (state: UpgradableState) => void;
 
 /** The first leads from format 1 to format 2. */
-const STEPS: readonly Step[] = [tokenForEachEpoch];
+const STEPS: readonly Step[] = [tokenForEachEpoch, checksums];
 
 /** The format that this version writes. */
 export const FORMAT_VERSION = STEPS.length + 1;
@@ -50,4 +52,26 @@ function tokenForEachEpoch(state: UpgradableState): void {
     .fixed(secretSigner)
     .list([], () => {});
   state.write("membership", writer.finish());
+}
+
+/** All that format 2 had besides JSON, the log, and the registry's database. */
+const FILES_OF_FORMAT_2 = [
+  "identity",
+  "node-key",
+  "membership",
+  "chain",
+  "records",
+  "seen",
+  "branches",
+  "held",
+  "registry-keys",
+  "registry-move",
+];
+
+/** Format 2 had no checksums. A file that ends with its own got it before this step was cut off. */
+function checksums(state: UpgradableState): void {
+  for (const name of FILES_OF_FORMAT_2) {
+    const bytes = state.read(name);
+    if (bytes && !withoutChecksum(name, bytes)) state.write(name, withChecksum(name, bytes));
+  }
 }

@@ -67,11 +67,15 @@ export function steadily(propose: Propose): Propose {
   };
 }
 
-/** Resolves once `propose` has nothing more to say. Throws what it throws, what the registry throws, and `timeout`. */
+/**
+ * Resolves once `propose` has nothing more to say. Throws what it throws, what the registry throws, and `timeout`; what
+ * `beforePush` throws keeps the registry from being told.
+ */
 export async function appendToChain(
   list: ChainList,
   context: Pick<TailnetContext, "clock" | "random" | "followMove">,
   propose: Propose,
+  beforePush: () => void = () => {},
 ): Promise<void> {
   const { clock, random } = context;
   const deadlineMs = clock.monotonicMs() + LIMIT_MS;
@@ -92,6 +96,7 @@ export async function appendToChain(
         hint: "try again; if it stays, the registry loses or reorders writes",
       });
     }
+    beforePush();
     try {
       await list.push(proposal);
     } catch (error) {

@@ -43,15 +43,23 @@ export function refuseClockOff(state: ChainState, nowMs: number): void {
 
 export const CLOCK_HINT = "set the clock; if it is right, the clock of the machine that admits others was ahead";
 
-/** `3 days`, `5 hours`, `12 minutes`: the largest unit that fits. */
+interface SpanUnit {
+  readonly name: string;
+  readonly unitMs: number;
+  /** As many are one of the next unit. */
+  readonly inNext: number;
+}
+
+const SPAN_UNITS: readonly SpanUnit[] = [
+  { name: "second", unitMs: 1000, inNext: 60 },
+  { name: "minute", unitMs: 60_000, inNext: 60 },
+  { name: "hour", unitMs: 3_600_000, inNext: 24 },
+  { name: "day", unitMs: 86_400_000, inNext: Number.POSITIVE_INFINITY },
+];
+
+/** `3 days`, `5 hours`, `12 minutes`: rounded to the nearest, in the largest unit of which that is one or more. */
 export function formatSpan(spanMs: number): string {
-  const units: [string, number][] = [
-    ["day", 86_400_000],
-    ["hour", 3_600_000],
-    ["minute", 60_000],
-    ["second", 1000],
-  ];
-  const [name, unitMs] = units.find(([, size]) => spanMs >= size) ?? ["second", 1000];
-  const count = Math.floor(spanMs / unitMs);
+  const { name, unitMs } = SPAN_UNITS.find((unit) => Math.round(spanMs / unit.unitMs) < unit.inNext)!;
+  const count = Math.round(spanMs / unitMs);
   return `${count} ${name}${count === 1 ? "" : "s"}`;
 }

@@ -6,6 +6,7 @@ import type { RandomSource } from "../crypto/random.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { MachineIdentity } from "../trust/identity.ts";
 import type { RegistryPlace } from "../trust/registry-place.ts";
+import type { HealthItem } from "./api.ts";
 import type { RegistryTokens } from "./tailnet-epochs.ts";
 import type { TailnetStore } from "./tailnet-store.ts";
 
@@ -18,6 +19,8 @@ export interface TailnetContext {
   readonly log: Log;
   /** The registry is this machine's own: it is the first to come to it, and need not wait for others to fill it again. */
   readonly servesRegistry?: boolean;
+  /** What keeps `store` from writing now. */
+  storeHealth?(): HealthItem[];
   /** Takes the registry's tokens up, which are on disk: at each start and with each epoch. */
   useTokens?(tokens: RegistryTokens): void;
   /** Follows the registry where the chain says that it moved; true if `registry` is another one since, to be read anew. */

@@ -3,7 +3,7 @@
  * from which the members and the registry are given it.
  */
 
-import { errorMessage, MinitailError } from "../base/errors.ts";
+import { errorMessage, isMinitailError, MinitailError } from "../base/errors.ts";
 import { WHOLE_SCOPE } from "./sync-scope.ts";
 import { appendToChain, isRegistryGone, type Propose, steadily, type WhenGone, withLimit } from "./tailnet-append.ts";
 import type { ChainList } from "./tailnet-chain-list.ts";
@@ -53,13 +53,15 @@ export class Decisions {
       this.#appendAlone(proposing);
       return;
     }
-    const appending = turns.take(() => this.#appendNow(proposing));
+    // What could not be kept is not said; but who has to go, goes.
+    const isUrgent = whenGone === "alone";
+    const appending = turns.take(() => this.#appendNow(proposing, isUrgent));
     try {
       const countAnswers = () => list.answers;
-      await (whenGone === "alone" ? withLimit(appending, clock, WAIT_BEFORE_ALONE_MS, countAnswers) : appending);
+      await (isUrgent ? withLimit(appending, clock, WAIT_BEFORE_ALONE_MS, countAnswers) : appending);
     } catch (error) {
       if (whenGone === "fail" || !isRegistryGone(error)) throw error;
-      if (whenGone === "alone") this.#appendAlone(proposing);
+      if (isUrgent) this.#appendAlone(proposing);
       else this.#hold(proposing, error);
     }
   }
@@ -70,12 +72,27 @@ export class Decisions {
     return this.#held.write((propose) => this.#appendNow(propose), signingKeys, context.clock.nowMs());
   }
 
-  async #appendNow(propose: Propose): Promise<void> {
+  async #appendNow(propose: Propose, isUrgent = false): Promise<void> {
     const { list, keeper } = this.#options;
+    const requireRoom = isUrgent ? undefined : () => keeper.requireRoom();
+    let isTaken = false;
     try {
-      await appendToChain(list, this.#tailnet.context, propose);
+      await appendToChain(list, this.#tailnet.context, propose, requireRoom);
+      isTaken = true;
     } finally {
-      keeper.keepAndTell();
+      this.#keepAndTell(isTaken);
+    }
+  }
+
+  #keepAndTell(isTaken: boolean): void {
+    try {
+      this.#options.keeper.keepAndTell();
+    } catch (error) {
+      if (!isTaken || !isMinitailError(error, "state-unwritable")) throw error;
+      throw new MinitailError("state-unwritable", `the tailnet took it, but this machine did not: ${error.message}`, {
+        hint: "make room on the disk: this machine follows by itself then",
+        cause: error.cause,
+      });
     }
   }
 

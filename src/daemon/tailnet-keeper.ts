@@ -68,6 +68,12 @@ export class Keeper {
     if (hasGrown && context.followMove?.(list.known.chain!.state.registries)) onMove();
   }
 
+  /** Throws `state-unwritable` where the chain could not be put on disk now: it is written as it is. */
+  requireRoom(): void {
+    const { context, list } = this.#options;
+    saveChain(context.store, list.known.chain!);
+  }
+
   /** Puts on disk what is new, and tells it with all that was kept before; true if there was anything. */
   keepAndTell(): boolean {
     this.keep();

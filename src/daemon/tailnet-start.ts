@@ -56,6 +56,8 @@ export interface NewTailnet {
 export interface SecretTailnet extends Pick<NewTailnet, "pool" | "name"> {
   /** How hard the secret is to guess (`estimateSecretBits`). */
   readonly secretBits?: number;
+  /** Called where there is no tailnet yet, before it is made. What this throws is thrown. */
+  onMaking?(): void;
 }
 
 /** The tailnet that this machine belongs to by what is on disk; `undefined` where it belongs to none. Needs no registry. */
@@ -141,6 +143,7 @@ export async function joinBySecret(
     }
     const draft = copyOf(chain) ?? Chain.fromGenesis(genesis)!;
     if (draft.state.pool.length === 0) {
+      options.onMaking?.();
       appendOwn(draft, draft.sign({ kind: "pool", prefixes: options.pool }, clock.nowMs(), keys.signer));
     }
     const body = joinBody(context, draft.state, options.name, NO_TERMS);

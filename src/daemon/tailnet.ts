@@ -107,7 +107,8 @@ export class Tailnet extends KnownTailnet {
   }
 
   health(): HealthItem[] {
-    return tailnetHealth(
+    const failing = this.context.storeHealth?.() ?? [];
+    const items = tailnetHealth(
       {
         state: this.state,
         newestSignedMs: this.newestSignedMs,
@@ -122,6 +123,7 @@ export class Tailnet extends KnownTailnet {
       },
       this.context.clock.nowMs(),
     );
+    return [...failing, ...items.filter(({ message }) => failing.every((item) => item.message !== message))];
   }
 
   /** `listener` is called after the chain or a record changed and was stored. Answers how to stop that. */

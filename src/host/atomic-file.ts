@@ -19,7 +19,7 @@ export function writeFileAtomically(path: string, contents: Uint8Array | string)
     renameSync(temporary, path);
     syncDirectory(dirname(path));
   } catch (error) {
-    rmSync(temporary, { force: true });
+    removeIfPossible(temporary);
     throw new MinitailError("state-unwritable", `cannot write ${path}: ${systemReason(error)}`, {
       hint: "make room on the disk or choose another folder with --state-dir",
       cause: error,
@@ -49,6 +49,14 @@ export function makePrivateDirectory(path: string, hint = "choose another with -
       hint,
       cause: error,
     });
+  }
+}
+
+function removeIfPossible(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // A folder of that name, or a disk that takes no changes: what is said is why the file could not be written.
   }
 }
 

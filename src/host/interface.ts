@@ -1,39 +1,24 @@
 /** The tunnel's interface as the kernel has it: addresses, MTU, routes, and whether it is there. */
 
 import {
-  addAddress,
-  addRoute,
   changeLink,
   deleteLink,
   getLink,
   isSystemError,
   listAddresses,
   listLinks,
-  listRoutes,
-  type NetlinkSocket,
   openNetlink,
   openTun,
   SystemError,
   setTunOffload,
-  TABLE_MAIN,
   TUN_F_CSUM,
   TUN_F_TSO4,
   TUN_F_TSO6,
   TUN_F_USO4,
   TUN_F_USO6,
 } from "bun-ffi-tun";
-import { equalBytes } from "../base/bytes.ts";
 import { MinitailError } from "../base/errors.ts";
-import { formatPrefix, type IpAddress, type IpPrefix, isIpv4, maskPrefix } from "../base/ip.ts";
-
-export interface InterfaceSettings {
-  readonly name: string;
-  readonly mtuBytes: number;
-  /** This machine's own. */
-  readonly addresses: readonly IpAddress[];
-  /** What is reached through the tunnel. */
-  readonly routes: readonly IpPrefix[];
-}
+import type { IpAddress } from "../base/ip.ts";
 
 export interface LinkState {
   readonly isUp: boolean;
@@ -128,63 +113,6 @@ function tunError(name: string, error: unknown): unknown {
     default:
       return error;
   }
-}
-
-/**
- * Gives the interface its addresses and routes and sets it up. Answers false for `ipv6` where the machine has
- * IPv6 switched off; all else that fails is thrown.
- */
-export function configureInterface(settings: InterfaceSettings): { readonly ipv6: boolean } {
-  using netlink = openNetlink();
-  const link = getLink(netlink, settings.name);
-  if (!link) throw new MinitailError("internal", `the interface ${settings.name} is gone`);
-  changeLink(netlink, link.index, { mtu: settings.mtuBytes, up: true });
-  const ipv4 = <T extends IpAddress | IpPrefix>(items: readonly T[], wanted: boolean) =>
-    items.filter((item) => isIpv4(item instanceof Uint8Array ? item : item.address) === wanted);
-  for (const address of ipv4(settings.addresses, true)) addHostAddress(netlink, link.index, address);
-  for (const route of ipv4(settings.routes, true)) addPrefixRoute(netlink, link.index, route);
-  try {
-    for (const address of ipv4(settings.addresses, false)) addHostAddress(netlink, link.index, address);
-    for (const route of ipv4(settings.routes, false)) addPrefixRoute(netlink, link.index, route);
-    return { ipv6: true };
-  } catch (error) {
-    if (isSystemError(error, "EACCES", "EPERM", "EOPNOTSUPP", "EAFNOSUPPORT", "EINVAL", "ENODEV"))
-      return { ipv6: false };
-    throw error;
-  }
-}
-
-function addHostAddress(netlink: NetlinkSocket, linkIndex: number, address: IpAddress): void {
-  addAddress(netlink, { linkIndex, address, lengthBits: address.length * 8, noDad: !isIpv4(address) });
-}
-
-function addPrefixRoute(netlink: NetlinkSocket, linkIndex: number, prefix: IpPrefix): void {
-  try {
-    addRoute(netlink, { destination: maskPrefix(prefix), linkIndex });
-  } catch (error) {
-    if (!isSystemError(error, "EEXIST")) throw error;
-    const other = "leave it (minitail logout) and make one with another --pool";
-    throw routedElsewhere(prefix, `end what uses these addresses, as another minitail or VPN, or ${other}`, error);
-  }
-}
-
-/** Throws `interface-taken` where a tailnet with this pool could not be made here: something else is reached by it. */
-export function refuseRoutedPool(pool: readonly IpPrefix[]): void {
-  using netlink = openNetlink();
-  const routes = listRoutes(netlink, { table: TABLE_MAIN, version: 4 });
-  for (const prefix of pool) {
-    const { address, lengthBits } = maskPrefix(prefix);
-    const isTaken = routes.some(
-      ({ destination, metric }) =>
-        metric === 0 && destination.lengthBits === lengthBits && equalBytes(destination.address, address),
-    );
-    if (isTaken) throw routedElsewhere(prefix, "choose other addresses with --pool, such as --pool 10.11.12.0/24");
-  }
-}
-
-function routedElsewhere(prefix: IpPrefix, hint: string, cause?: unknown): MinitailError {
-  const message = `${formatPrefix(prefix)} is routed to another interface already`;
-  return new MinitailError("interface-taken", message, { hint, cause });
 }
 
 export function setInterfaceMtu(name: string, mtuBytes: number): void {

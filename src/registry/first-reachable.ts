@@ -6,7 +6,7 @@
 
 import { isMinitailError, MinitailError } from "../base/errors.ts";
 import { CommandVerbs } from "./command-verbs.ts";
-import { keepSubscribed, type SubscribeOnce } from "./keep-subscribed.ts";
+import { type KeptSubscription, keepSubscribed, type SubscribeOnce } from "./keep-subscribed.ts";
 import type { Command, Registry, Reply, Subscription, SubscriptionHandlers } from "./registry.ts";
 
 /** One way to the registry. */
@@ -28,6 +28,7 @@ export class FirstReachableRegistry extends CommandVerbs {
   #candidates: readonly RegistryCandidate[];
   readonly #closing = new AbortController();
   readonly #open = new Set<Registry>();
+  readonly #subscriptions = new Set<KeptSubscription>();
   #choice: Choice | undefined;
   #race: Promise<Choice> | undefined;
   #url: string;
@@ -60,6 +61,7 @@ export class FirstReachableRegistry extends CommandVerbs {
     const choice = this.#choice;
     this.#choice = undefined;
     for (const registry of this.#open) this.#drop(registry);
+    for (const subscription of this.#subscriptions) subscription.startAfresh();
     choice?.givenUp.abort(replaced());
   }
 
@@ -107,7 +109,14 @@ export class FirstReachableRegistry extends CommandVerbs {
         subscription.close();
       }
     };
-    return keepSubscribed(subscribeOnce, handlers, this.#closing.signal);
+    const kept = keepSubscribed(subscribeOnce, handlers, this.#closing.signal);
+    this.#subscriptions.add(kept);
+    return {
+      close: () => {
+        this.#subscriptions.delete(kept);
+        kept.close();
+      },
+    };
   }
 
   close(): void {

@@ -20,9 +20,7 @@ export function errorOfReply(reply: string): MinitailError {
     });
   }
   if (/^(NOAUTH|WRONGPASS|NOPERM)\b/.test(text) || /invalid password|client sent auth/i.test(text)) {
-    return new MinitailError("wrong-token", `the registry refuses the token: ${redactErrorText(text)}`, {
-      hint: "check the token, or the user and password in the URL",
-    });
+    return tokenRefused(text);
   }
   if (text.startsWith("ERR limit exceeded: ")) {
     return new MinitailError("registry-refused", `the registry refuses more: ${redactErrorText(text.slice(4))}`, {
@@ -35,6 +33,13 @@ export function errorOfReply(reply: string): MinitailError {
     });
   }
   return new MinitailError("registry-refused", `the registry answered: ${redactErrorText(text)}`);
+}
+
+/** The error for a registry that lets nobody in with our token; `reason` is what it answered. */
+export function tokenRefused(reason: string): MinitailError {
+  return new MinitailError("wrong-token", `the registry refuses the token: ${redactErrorText(reason)}`, {
+    hint: "check the token, or the user and password in the URL",
+  });
 }
 
 /** The error for a registry that takes no more for now, from this address or from anybody. */

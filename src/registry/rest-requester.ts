@@ -11,7 +11,7 @@ import { backoffMs, waitFor } from "./backoff.ts";
 import { readBounded } from "./bounded-body.ts";
 import { isJsonObject, parseJson } from "./json.ts";
 import type { Fetch } from "./pinned-fetch.ts";
-import { busy, errorOfReply, isBusyError, notRegistry, unreachable } from "./registry-errors.ts";
+import { busy, errorOfReply, isBusyError, notRegistry, tokenRefused, unreachable } from "./registry-errors.ts";
 import { replyFrom } from "./replies.ts";
 
 export interface RestRequesterOptions {
@@ -120,7 +120,7 @@ function errorTextOf(answer: unknown): string | undefined {
 /** The error of a status that is not 200. */
 export function errorOfStatus(status: number, answer: unknown): MinitailError {
   const text = errorTextOf(answer);
-  if (status === 401 || status === 403) return errorOfReply(`WRONGPASS ${text?.replace(/^\w+ /, "") ?? ""}`);
+  if (status === 401 || status === 403) return tokenRefused(text ?? `HTTP status ${status}`);
   if (status >= 400 && status < 500 && text !== undefined) return errorOfReply(text);
   return notRegistry(`the registry answered with HTTP status ${status}`);
 }

@@ -95,7 +95,10 @@ describe("lines that are wrong", () => {
       '--listen needs an address and a port, as in 0.0.0.0:7411 or :7411, not ":1,:x"; see minitail help up',
     ],
     ["ping b -c 0", '-c needs a whole number from 1, not "0"; see minitail help ping'],
-    ["ping b --size 1", '--size needs a size in bytes from 16 to 65000, not "1"; see minitail help ping'],
+    [
+      "ping b --size 1",
+      '--size needs a size in bytes: 16 to 1232, or to 48 below another MTU, not "1"; see minitail help ping',
+    ],
     ["status --active=maybe", "--active is true or false; see minitail help status"],
     ["status --json=", "--json is true or false; see minitail help status"],
     ["status extra", 'surplus argument "extra" after status; see minitail help status'],

@@ -153,6 +153,9 @@ describe("names", () => {
     expect(await hintOf(byOther)).toBe("run minitail node rename two second there");
     expect(await outcome(renameNode(two.tailnet, "two", "one"))).toBe("name-taken");
     expect(await outcome(renameNode(two.tailnet, "two", "Not A Name"))).toBe("usage");
+    expect(await hintOf(renameNode(two.tailnet, "two", "x".repeat(64)))).toBe(
+      `a name is a word of a-z, 0-9 and -, at most 63 long, such as ${"x".repeat(63)}`,
+    );
     expect(await outcome(renameNode(two.tailnet, "none", "x"))).toBe("no-such-peer");
     expect(await renameNode(two.tailnet, "two", "second")).toEqual({ id: two.tailnet.selfId, name: "second" });
     await syncAll(first);

@@ -328,6 +328,27 @@ describe("a state directory with one file damaged", () => {
     return readdirSync(machine.path).filter((name) => /-(wal|shm)$/.test(name));
   }
 
+  test("in one byte, where it holds keys or what was verified: it is named", async () => {
+    const machine = new Machine("server", await freePort());
+    await machine.up();
+    await machine.down();
+    for (const name of ["identity", "node-key", "membership", "chain", "registry-keys"]) {
+      const path = join(machine.path, name);
+      const whole = readFileSync(path);
+      for (const offset of [0, 20, 40, 56, whole.length - 1].filter((each) => each < whole.length)) {
+        writeFileSync(path, Buffer.from(whole.map((byte, i) => (i === offset ? byte ^ 1 : byte))));
+        await expect(machine.up()).rejects.toMatchObject({
+          code: "state-damaged",
+          message: `${path} is damaged: its checksum is wrong`,
+        });
+        await machine.down();
+      }
+      writeFileSync(path, whole);
+    }
+    await machine.up();
+    await machine.down();
+  });
+
   test("of the machine that serves the registry", async () => {
     const outcomes = await damageAll(new Machine("server", await freePort()), {});
     expect(new Set(outcomes)).toEqual(new Set(["same node", "state-damaged"]));

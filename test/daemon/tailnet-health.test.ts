@@ -9,9 +9,16 @@ import { clockAhead, contextOver, HOUR_MS, makeJoinKey, makeNetwork, recordConte
 describe("clock", () => {
   test.each([
     [0, "0 seconds"],
-    [1999, "1 second"],
+    [1499, "1 second"],
+    [1999, "2 seconds"],
+    [59_499, "59 seconds"],
+    [59_999, "1 minute"],
     [60_000, "1 minute"],
+    [89_999, "1 minute"],
+    [HOUR_MS - 1000, "1 hour"],
+    [2 * HOUR_MS - 1000, "2 hours"],
     [3 * HOUR_MS, "3 hours"],
+    [24 * HOUR_MS - 1000, "1 day"],
     [49 * HOUR_MS, "2 days"],
   ])("%p ms is %p", (spanMs, text) => {
     expect(formatSpan(spanMs)).toBe(text);

@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { silentLog } from "../../src/base/log.ts";
-import { FirstReachableRegistry } from "../../src/registry/first-reachable.ts";
+import { FirstReachableRegistry, type RegistryCandidate } from "../../src/registry/first-reachable.ts";
 import { openRegistry } from "../../src/registry/open.ts";
 import type { Pin } from "../../src/registry/pin.ts";
 import type { Registry } from "../../src/registry/registry.ts";
@@ -29,12 +29,12 @@ function listen(service: RegistryService, port = 0, tls: TlsIdentity = TLS): Lis
 }
 
 function registryAt(ports: readonly number[], pin: Pin = TLS.pin, token = TOKEN): Registry {
-  return new FirstReachableRegistry(
-    ports.map((port) => {
-      const url = `https://127.0.0.1:${port}`;
-      return { url, open: () => openRegistry(url, { token, pin, requestTimeoutMs: 2000 }) };
-    }),
-  );
+  return new FirstReachableRegistry(ports.flatMap((port) => candidatesAt(port, pin, token)));
+}
+
+function candidatesAt(port: number, pin: Pin = TLS.pin, token = TOKEN): RegistryCandidate[] {
+  const url = `https://127.0.0.1:${port}`;
+  return [{ url, open: () => openRegistry(url, { token, pin, requestTimeoutMs: 2000 }) }];
 }
 
 /** A port that nothing listens on. */
@@ -164,6 +164,50 @@ describe("a registry at two addresses", () => {
     registry.close();
     expect(await asked).toMatchObject({ code: "registry-unreachable" });
     await end();
+  });
+});
+
+describe("a subscription whose registry is replaced", () => {
+  /** The longest first wait is 250 ms. Each failure doubles it: what counted the replacements would wait for seconds. */
+  const SOON_MS = 1000;
+
+  test("comes back soon, as often as that happens in a short time", async () => {
+    const service = newService();
+    const listener = listen(service);
+    const registry = new FirstReachableRegistry(candidatesAt(listener.port));
+    let connections = 0;
+    registry.subscribe("mt:x", { onMessage() {}, onConnected: () => connections++, onDisconnected() {} });
+    await until("subscribed", () => connections === 1);
+    for (let replaced = 1; replaced <= 7; replaced++) {
+      const startMs = performance.now();
+      registry.replace(candidatesAt(listener.port));
+      await until("subscribed again", () => connections === 1 + replaced);
+      expect(performance.now() - startMs).toBeLessThan(SOON_MS);
+    }
+    registry.close();
+    await listener.stop();
+    service.close();
+  });
+
+  test("waits no more for the one before", async () => {
+    const service = newService();
+    const listener = listen(service);
+    const registry = new FirstReachableRegistry(candidatesAt(await deadPort()));
+    let [connections, failures] = [0, 0];
+    registry.subscribe("mt:x", {
+      onMessage() {},
+      onConnected: () => connections++,
+      onDisconnected: () => failures++,
+    });
+    // The wait after the fourth failure is of one to two seconds.
+    await until("many failures", () => failures === 4);
+    const startMs = performance.now();
+    registry.replace(candidatesAt(listener.port));
+    await until("subscribed", () => connections === 1);
+    expect(performance.now() - startMs).toBeLessThan(SOON_MS);
+    registry.close();
+    await listener.stop();
+    service.close();
   });
 });
 

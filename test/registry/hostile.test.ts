@@ -145,6 +145,7 @@ describe("error texts", () => {
       const error = await rejection(registry.get("key"));
       expect(error).toMatchObject({ code: "wrong-token" });
       expect(String(error)).not.toContain("secret");
+      expect(String(error)).not.toContain("WRONGPASS");
     }
   });
 });

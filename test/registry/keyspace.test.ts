@@ -2,7 +2,7 @@
 
 import { Database } from "bun:sqlite";
 import { afterAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { errorMessage } from "../../src/base/errors.ts";
@@ -50,6 +50,23 @@ test("data is there after a restart, in a file of its owner alone", () => {
   after.keyspace.close();
 });
 
+test("a lack of room is told from the write that fails on, until there is some again", () => {
+  const dataBytes = 512 * 1024;
+  const { keyspace, run } = openExecutor(join(folder, "full.db"), { limits: { dataBytes } });
+  expect(keyspace.lackOfRoom()).toBeUndefined();
+  const value = "x".repeat(50_000);
+  let written = 0;
+  while (run("SET", `key-${written}`, value) === "OK") written++;
+  expect(written).toBeGreaterThan(1);
+  expect(keyspace.lackOfRoom()).toBe("limit");
+  expect(run("GET", "key-0")).toBe(value);
+  expect(keyspace.lackOfRoom()).toBe("limit");
+  for (let i = 0; i < 3; i++) run("DEL", `key-${i}`);
+  expect(keyspace.lackOfRoom()).toBeUndefined();
+  expect(run("SET", "key-0", value)).toBe("OK");
+  keyspace.close();
+});
+
 test("one process at a time", () => {
   const file = join(folder, "locked.db");
   const holder = new Keyspace(file, DEFAULT_LIMITS);
@@ -69,6 +86,18 @@ test("a file that is something else, of another version, or cannot be made", () 
   expect(() => new Keyspace(other, DEFAULT_LIMITS)).toThrow(expect.objectContaining({ code: "state-damaged" }));
   expect(() => new Keyspace(join(folder, "absent", "x.db"), DEFAULT_LIMITS)).toThrow(
     expect.objectContaining({ code: "state-unwritable" }),
+  );
+});
+
+test("a folder in the place of the data is said to be one", () => {
+  const path = join(folder, "folder.db");
+  mkdirSync(path);
+  expect(() => new Keyspace(path, DEFAULT_LIMITS)).toThrow(
+    expect.objectContaining({
+      code: "state-damaged",
+      message: `${path} is a folder, not the registry's data`,
+      hint: "move it away: the members fill an empty registry again from their copies",
+    }),
   );
 });
 

@@ -234,6 +234,18 @@ describe("registry serve", () => {
 });
 
 describe("in the background", () => {
+  test("up -d that can print nothing says that it runs", async () => {
+    await using lab = await Lab.create("cli-detach-full");
+    const host = await lab.host("a");
+    const result = await host.run(["sh", "-c", `exec "${MINITAIL}" up -d --name a >/dev/full`]);
+    expect([result.status, result.stderr]).toEqual([
+      1,
+      "minitail: it is up and runs in the background, but cannot write to stdout: no space left on device\n",
+    ]);
+    expect(JSON.parse(await host.output([MINITAIL, "status", "--json"]))).toMatchObject({ state: "running" });
+    await host.output([MINITAIL, "down"]);
+  }, 60_000);
+
   test("up -d returns when it is up; its secret is in no process list and no environment; down ends it", async () => {
     await using lab = await Lab.create("cli-detach");
     const host = await lab.host("a");

@@ -191,6 +191,20 @@ describe("join keys and leaving", () => {
 });
 
 test(
+  "a machine that is told to leave is not warned that it has left",
+  async () => {
+    await using lab = await Lab.create("logout-log");
+    const nodes = await hostsOnSwitch(lab, ["alpha", "beta"]);
+    const [a, b] = nodes as [MeshNode, MeshNode];
+    await a.up("--pool", "10.11.12.0/24");
+    await b.output("up", "-d", "--join", await a.createKey());
+    await b.output("logout");
+    expect(await b.host.output(["cat", "/var/lib/minitail/minitail.log"])).not.toMatch(/warn|error/);
+  },
+  LIMIT_MS,
+);
+
+test(
   "an ephemeral machine that stops is gone, and the others hear of it at once",
   async () => {
     await using lab = await Lab.create("ephemeral");

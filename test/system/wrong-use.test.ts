@@ -149,6 +149,50 @@ describe("wrong use says so in one line", () => {
   );
 
   test(
+    "a state directory that others can write to, or that is not whole",
+    async () => {
+      await using lab = await Lab.create("wrong-state");
+      const [a] = await nodes(lab, "alpha");
+      const state = "/var/lib/minitail";
+      await a!.output("up", "-d");
+      await a!.output("down");
+      const sh = (command: string) => a!.host.output(["sh", "-c", command]);
+      for (const up of [["up"], ["up", "-d"]]) {
+        await sh(`chmod 777 ${state}`);
+        expectOneLine(
+          await a!.minitail(...up),
+          4,
+          /^minitail: others may write to the folder \/var\/lib\/minitail \(mode 0777\); .*chmod go-w \S+\n$/,
+        );
+        await sh(`chmod 755 ${state} && chown 1234 ${state}`);
+        expectOneLine(await a!.minitail(...up), 4, /^minitail: \S+ belongs to user 1234, .*chown -R root \S+\n$/);
+        await sh(`chown root ${state} && chown 1234 ${state}/identity`);
+        expectOneLine(
+          await a!.minitail(...up),
+          4,
+          /^minitail: \S+\/identity belongs to user 1234; .*chown root \S+\n$/,
+        );
+        await sh(`chown root ${state}/identity && chmod 666 ${state}/identity`);
+        await sh(
+          `cp -p ${state}/membership /membership && printf x | dd of=${state}/membership bs=1 seek=30 conv=notrunc`,
+        );
+        expectOneLine(
+          await a!.minitail(...up),
+          1,
+          /^minitail: \S+\/membership is damaged: .*; put the state directory/,
+        );
+        expect(await sh(`stat -c %a ${state}/identity`)).toBe("600\n");
+        await sh(`mv /membership ${state}/ && mv ${state}/registry.sqlite /data && mkdir ${state}/registry.sqlite`);
+        expectOneLine(await a!.minitail(...up), 1, /^minitail: \S+\/registry.sqlite is a folder, .*; move it away/);
+        await sh(`rmdir ${state}/registry.sqlite && mv /data ${state}/registry.sqlite`);
+      }
+      await a!.output("up", "-d");
+      await a!.output("down");
+    },
+    LIMIT_MS,
+  );
+
+  test(
     "a disk without room for the state",
     async () => {
       await using lab = await Lab.create("wrong-disk");

@@ -2,7 +2,7 @@
 
 import { parseDurationMs } from "../../base/duration.ts";
 import type { PathStatus } from "../../daemon/api.ts";
-import { type PingReply, pingCall } from "../../daemon/calls/ping.ts";
+import { PING_SIZES, type PingReply, pingCall } from "../../daemon/calls/ping.ts";
 import { LocalApiClient } from "../../daemon/local-api-client.ts";
 import { declareCommand } from "../declare.ts";
 import { EXIT_DONE, EXIT_FAILED } from "../exit-status.ts";
@@ -29,7 +29,12 @@ export default declareCommand({
       description: "how many to send (1; 10 with --until-direct)",
     },
     "until-direct": { type: "boolean", description: "stop at the first reply that came without a relay" },
-    size: { type: "string", valueHint: "SIZE", default: DEFAULT_SIZE_BYTES, description: "bytes to send (56)" },
+    size: {
+      type: "string",
+      valueHint: "SIZE",
+      default: DEFAULT_SIZE_BYTES,
+      description: `bytes to send (56): ${PING_SIZES}`,
+    },
     timeout: { type: "string", valueHint: "DURATION", default: DEFAULT_TIMEOUT, description: "how long to wait (5s)" },
   },
   async run(args, { globals, log, output }) {

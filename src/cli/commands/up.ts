@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import { parseDurationMs } from "../../base/duration.ts";
 import type { UpOptions } from "../../daemon/options.ts";
-import { startDaemon } from "../../daemon/start.ts";
+import { requireOwnState, startDaemon } from "../../daemon/start.ts";
 import type { CommandContext } from "../context.ts";
 import { DATA_PLANE_CHOICES, dataPlaneChoice, offloadChoice } from "../data-plane-flag.ts";
 import { declareCommand } from "../declare.ts";
@@ -54,6 +54,7 @@ export default declareCommand({
   async run(args, context) {
     const options = upOptions(args, context);
     const detachedLog = { file: join(options.stateDirectory, LOG_FILE) };
+    if (args.detach === true) await requireOwnState(options.stateDirectory);
     const logDetail = context.globals.verbose ? "debug" : "normal";
     return runProgram(context, { detach: args.detach === true, detachedLog, logDetail }, (io) =>
       startDaemon(options, io),

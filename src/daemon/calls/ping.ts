@@ -1,6 +1,7 @@
 /** `minitail ping`: one echo. */
 
 import { MinitailError } from "../../base/errors.ts";
+import { ECHO_MINIMUM_DATA_BYTES } from "../../wire/icmp.ts";
 import type { PathStatus } from "../api.ts";
 import type { ApiCall } from "./call.ts";
 import { fieldsOf, isSpan } from "./fields.ts";
@@ -11,10 +12,24 @@ const LONGEST_TIMEOUT_MS = 0x7fffffff;
 /** Added to what the daemon itself waits for an echo. */
 const MARGIN_MS = 5_000;
 
+/** Of IPv6 and ICMP: what a tunnel carries of an echo beside its data. */
+const ECHO_HEADERS_BYTES = 48;
+
+/** As many bytes an echo carries at least. */
+export const SMALLEST_PING_BYTES = ECHO_MINIMUM_DATA_BYTES;
+
+/** As many it carries at most through a tunnel of this MTU. */
+export function largestPingBytes(mtuBytes: number): number {
+  return mtuBytes - ECHO_HEADERS_BYTES;
+}
+
+/** The limits in words; the number is that of `DEFAULT_MTU_BYTES`. */
+export const PING_SIZES = `${SMALLEST_PING_BYTES} to 1232, or to ${ECHO_HEADERS_BYTES} below another MTU`;
+
 export interface PingRequest {
   /** Name, address or node id. */
   readonly peer: string;
-  /** Bytes of ICMP payload, 16 to 65000. */
+  /** Bytes of ICMP payload: `SMALLEST_PING_BYTES` to `largestPingBytes`. */
   readonly sizeBytes: number;
   readonly timeoutMs: number;
 }

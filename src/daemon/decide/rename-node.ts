@@ -3,7 +3,7 @@
 import { MinitailError } from "../../base/errors.ts";
 import { MOST_NAMES_OF_A_MACHINE } from "../../trust/chain-rules.ts";
 import type { ChainState, Member } from "../../trust/chain-state.ts";
-import { isName, normalizeName } from "../../trust/name.ts";
+import { isName, LONGEST_NAME, normalizeName } from "../../trust/name.ts";
 import type { RenamedNode } from "../calls/node-rename.ts";
 import type { Tailnet } from "../tailnet.ts";
 import { findMember } from "./find-member.ts";
@@ -35,7 +35,7 @@ export async function renameNode(tailnet: Tailnet, text: string, name: string): 
 export function requireName(name: string): void {
   if (isName(name)) return;
   throw new MinitailError("usage", `${JSON.stringify(name)} cannot be a machine's name`, {
-    hint: `a name is a word of a-z, 0-9 and -, such as ${normalizeName(name)}`,
+    hint: `a name is a word of a-z, 0-9 and -, at most ${LONGEST_NAME} long, such as ${normalizeName(name)}`,
   });
 }
 

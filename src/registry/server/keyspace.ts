@@ -8,7 +8,7 @@
  */
 
 import { Database, type SQLQueryBindings } from "bun:sqlite";
-import { closeSync, fsyncSync, openSync, readSync, renameSync, rmSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, readSync, renameSync, rmSync, statSync } from "node:fs";
 import { MinitailError, systemReason } from "../../base/errors.ts";
 import { errorCodeOf } from "../registry-errors.ts";
 import { limitExceeded, outOfMemory, wrongType } from "./redis-error.ts";
@@ -101,9 +101,17 @@ const UPGRADE_FROM_1 = `
   PRAGMA user_version = 2;
 `;
 
+/** What writes fail for: the disk is full, or the data has become as large as it may. */
+export type LackOfRoom = "disk" | "limit";
+
+/** More than a statement or a record of a member. */
+const ROOM_WANTED_BYTES = 64 * 1024;
+
 export class Keyspace {
   readonly #database: Database;
   readonly #limits: KeyspaceLimits;
+  /** Of the last write that would have needed some. */
+  #lacksRoom = false;
 
   /** Opens or makes the database in `file` (mode 0600; `:memory:` keeps nothing). Throws `state-...` errors. */
   constructor(file: string, limits: KeyspaceLimits) {
@@ -138,7 +146,31 @@ export class Keyspace {
     try {
       return this.#database.transaction(action).immediate();
     } catch (error) {
-      throw errorCodeOf(error) === "SQLITE_FULL" ? outOfMemory() : error;
+      if (errorCodeOf(error) !== "SQLITE_FULL") throw error;
+      this.#lacksRoom = true;
+      throw outOfMemory();
+    }
+  }
+
+  /** Why there is no room, since a write failed for want of it: from then on each call tries whether there is some again. */
+  lackOfRoom(): LackOfRoom | undefined {
+    if (this.#lacksRoom) this.#lacksRoom = !this.#hasRoom();
+    if (!this.#lacksRoom) return undefined;
+    return this.dataBytes() + ROOM_WANTED_BYTES > this.#limits.dataBytes ? "limit" : "disk";
+  }
+
+  /** By a write: what a file system says of its free space is not what it gives. */
+  #hasRoom(): boolean {
+    try {
+      this.#database.transaction(() => {
+        this.#database.run("DROP TABLE IF EXISTS room");
+        this.#database.run("CREATE TABLE room (value BLOB NOT NULL) STRICT");
+        this.#database.run(`INSERT INTO room VALUES (zeroblob(${ROOM_WANTED_BYTES}))`);
+      })();
+      this.#database.run("DROP TABLE room");
+      return true;
+    } catch {
+      return false;
     }
   }
 
@@ -277,6 +309,12 @@ function openDatabase(file: string, limits: KeyspaceLimits): Database {
 
 function openError(file: string, error: unknown): MinitailError {
   if (error instanceof MinitailError) return error;
+  if (statSync(file, { throwIfNoEntry: false })?.isDirectory()) {
+    return new MinitailError("state-damaged", `${file} is a folder, not the registry's data`, {
+      hint: "move it away: the members fill an empty registry again from their copies",
+      cause: error,
+    });
+  }
   const code = errorCodeOf(error) ?? "";
   if (code.startsWith("SQLITE_BUSY")) {
     return new MinitailError("state-locked", `another process uses the registry's data in ${file}`, { cause: error });

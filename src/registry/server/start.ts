@@ -11,7 +11,7 @@ import { Admission } from "./admission.ts";
 import { Channels } from "./channels.ts";
 import { newCounters, type RegistryStatistics, type ServedStatistics } from "./counters.ts";
 import { Executor } from "./executor.ts";
-import { Keyspace } from "./keyspace.ts";
+import { Keyspace, type LackOfRoom } from "./keyspace.ts";
 import { DEFAULT_LIMITS, type RegistryLimits } from "./limits.ts";
 import { parseListen, type Route, startListener } from "./listener.ts";
 import { restHandler } from "./rest-handler.ts";
@@ -29,6 +29,8 @@ export interface RegistryServiceOptions {
 export interface RegistryService {
   readonly route: Route;
   statistics(): RegistryStatistics;
+  /** See `Keyspace.lackOfRoom`. */
+  lackOfRoom(): LackOfRoom | undefined;
   /** See `Keyspace.backUp`. */
   backUp(file: string): void;
   /** Ends subscriptions and closes the data; stop the listener first. */
@@ -54,6 +56,7 @@ export function openRegistryService(options: RegistryServiceOptions): RegistrySe
       keys: keyspace.count(),
       dataBytes: keyspace.dataBytes(),
     }),
+    lackOfRoom: () => keyspace.lackOfRoom(),
     backUp: (file) => keyspace.backUp(file),
     close() {
       channels.close();
