@@ -2,7 +2,7 @@
 
 import { statSync } from "node:fs";
 import { MinitailError } from "../base/errors.ts";
-import { isRegistryData } from "../registry/server/keyspace.ts";
+import { isRegistryData } from "../registry/server/database-file.ts";
 import type { BackUpRegistryRequest, RegistryBackup } from "./calls/registry-backup.ts";
 import type { EmbeddedRegistry } from "./embedded-registry.ts";
 

@@ -50,6 +50,25 @@ test("data is there after a restart, in a file of its owner alone", () => {
   after.keyspace.close();
 });
 
+test("a full disk stops no reading: what is due and cannot be deleted counts as gone", () => {
+  let nowMs = 1000;
+  const { keyspace, run } = openExecutor(join(folder, "due.db"), { nowMs: () => nowMs });
+  run("SET", "kept", "a");
+  run("SET", "due", "b", "EX", "10");
+  nowMs += 10_000;
+  const execute = keyspace.run.bind(keyspace);
+  let isFull = true;
+  keyspace.run = (sql, ...values) => {
+    if (isFull) throw Object.assign(new Error("database or disk is full"), { code: "SQLITE_FULL" });
+    return execute(sql, ...values);
+  };
+  expect([run("GET", "kept"), run("GET", "due")]).toEqual(["a", null]);
+  expect(run("SET", "due", "c")).toContain("OOM");
+  isFull = false;
+  expect([run("SET", "due", "d"), run("GET", "due"), run("GET", "kept")]).toEqual(["OK", "d", "a"]);
+  keyspace.close();
+});
+
 test("a lack of room is told from the write that fails on, until there is some again", () => {
   const dataBytes = 512 * 1024;
   const { keyspace, run } = openExecutor(join(folder, "full.db"), { limits: { dataBytes } });

@@ -106,14 +106,14 @@ export class Executor {
         return this.#sink.subscriberCount(channel);
       },
     };
-    const outcomes = this.#keyspace.transaction(() => {
-      this.#keyspace.expire(nowMs);
-      return commands.map((command): Outcome => {
+    this.#keyspace.expire(nowMs);
+    const outcomes = this.#keyspace.transaction(() =>
+      commands.map((command): Outcome => {
         if (command instanceof RedisError) return { error: command };
         const reply = outcomeOf(() => command.definition.run(context, command.parameters));
         return reply instanceof RedisError ? { error: reply } : { reply };
-      });
-    });
+      }),
+    );
     for (const [channel, message] of messages) this.#sink.publish(channel, message);
     return outcomes;
   }
