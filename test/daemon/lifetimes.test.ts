@@ -58,11 +58,11 @@ describe("a membership that ends", () => {
     const [own] = membershipHealth(ahead(two, 2 * HOUR_MS));
     expect(own).toEqual({
       code: "key-expires-soon",
-      message: "this machine's membership ends in 6 days",
+      message: "this machine's membership ends in 7 days",
       hint: "run minitail node renew two on one",
     });
     const [seen] = membershipHealth(ahead(one, 2 * HOUR_MS));
-    expect(seen).toMatchObject({ message: "the membership of two ends in 6 days", hint: "minitail node renew two" });
+    expect(seen).toMatchObject({ message: "the membership of two ends in 7 days", hint: "minitail node renew two" });
     expect(codes(ahead(three, 2 * HOUR_MS))).toEqual([]);
     expect(codes(ahead(two, 8 * DAY_MS))).toEqual(["key-expired"]);
   });

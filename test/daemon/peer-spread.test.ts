@@ -173,6 +173,30 @@ test("the author of a removal calls every peer at once, those with a tunnel firs
   expect(order.slice(0, 40).sort()).toEqual([...live].sort());
 });
 
+test("who starts greets its peers, at once where they are few, and some of very many within two seconds", () => {
+  for (const [count, greeted, withinMs] of [
+    [1, 1, 20],
+    [16, 16, 320],
+    [1000, 16, 2000],
+  ] as const) {
+    const spread = new Spread("n0", seeded(8));
+    const called: string[] = [];
+    spread.greet(
+      Array.from({ length: count }, (_, i) => `npeer${i}`),
+      0,
+    );
+    for (let nowMs = 0; nowMs <= withinMs; nowMs += 10) {
+      for (const id of spread.takeCalls(nowMs)) {
+        called.push(id);
+        spread.handleResult(id, "took-news", nowMs);
+      }
+    }
+    expect(new Set(called).size).toBe(greeted);
+    expect(called).toHaveLength(greeted);
+    expect(spread.nextCallMs()).toBeUndefined();
+  }
+});
+
 test("a peer that is sought is called until it is reached, later each time; another one four times", () => {
   const spread = new Spread("n0", seeded(6));
   const called: number[] = [];

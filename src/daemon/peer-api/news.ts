@@ -86,6 +86,10 @@ export class PeerNews {
 
   start(): void {
     this.#stopListening = this.#tailnet.onChange(() => this.#handleChange());
+    const { records } = this.#tailnet;
+    const reachable = this.#peers().filter((id) => records.has(id));
+    this.#spread.greet(reachable, this.#nowMs);
+    this.#run();
   }
 
   stop(): void {

@@ -8,7 +8,7 @@
  * in the end every peer whose tunnel is up was compared with once.
  *
  * Peers without a tunnel are called where it matters: all of them by the author of a removal, and by
- * who has no registry and may not be where its peers think it is.
+ * who has no registry and may not be where its peers think it is; and some of them by who starts.
  */
 
 import type { RandomSource } from "../../crypto/random.ts";
@@ -29,6 +29,11 @@ const FIRST_RETRY_MS = 5000;
 const LONGEST_RETRY_MS = 120_000;
 /** Who did not answer so often is left alone until its tunnel comes up, unless it is sought. */
 const MOST_RETRIES = 3;
+
+/** Who starts tells so many that it is there; in a large tailnet the others find it when they have something to say. */
+const MOST_GREETED = 16;
+/** Machines that start together in a large tailnet do not all call at once. */
+const GREETING_SPREAD_PER_PEER_MS = 20;
 
 /** Who reached so many of those that it sought is found by the others through them. */
 const ENOUGH_FOUND = 8;
@@ -80,6 +85,17 @@ export class Spread {
       this.#sought.delete(id);
       this.#queue.delete(id);
       this.#queue.set(id, { atMs: nowMs, isRumour: false });
+    }
+  }
+
+  /**
+   * This machine starts: it has no sessions any more, and who still has one with it sends into that until WireGuard's
+   * timers give it up, 15 s later.
+   */
+  greet(peers: readonly NodeId[], nowMs: number): void {
+    const spreadMs = Math.min(peers.length * GREETING_SPREAD_PER_PEER_MS, TOGETHER_SPREAD_MS);
+    for (const id of this.#shuffled(peers).slice(0, MOST_GREETED)) {
+      this.#add(id, { atMs: nowMs + this.#fraction() * spreadMs, isRumour: false });
     }
   }
 

@@ -4,8 +4,8 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { MINITAIL } from "./mesh-node.ts";
 
-const MAIN = `${import.meta.dir}/../../src/main.ts`;
 const SIGHUP = 1;
 
 let folder = "";
@@ -16,7 +16,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 /** What a registry that serves does about SIGHUP, started by a shell after `preparation`; its exit status at SIGTERM. */
 async function started(preparation: string): Promise<{ ignores: boolean; catches: boolean; status: number }> {
-  const serve = `"${process.execPath}" "${MAIN}" registry serve --listen 127.0.0.1:0 --data "${folder}/data"`;
+  const serve = `"${MINITAIL}" registry serve --listen 127.0.0.1:0 --data "${folder}/data"`;
   const child = Bun.spawn(["bash", "-c", `${preparation} exec ${serve}`], { stdout: "pipe", stderr: "ignore" });
   const reader = child.stdout.getReader();
   // It prints its URL when it serves.

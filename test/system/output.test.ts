@@ -1,9 +1,9 @@
 /** What happens to the output of commands that nobody reads, or that there is no room for. */
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { FakeDaemon } from "./command-run.ts";
+import { FakeDaemon } from "../cli/command-run.ts";
+import { MINITAIL } from "./mesh-node.ts";
 
-const MAIN = `${import.meta.dir}/../../src/main.ts`;
 const PONG = {
   peer: { name: "b", address: "10.11.12.2" },
   path: { kind: "direct", address: "192.0.2.2:7411", relay: null, latencyMs: 1 },
@@ -18,7 +18,7 @@ afterEach(() => daemon.close());
 
 /** A shell's line in which `minitail` stands for the program, and what it said on stderr. */
 async function shell(line: string): Promise<{ status: number; error: string }> {
-  const program = `minitail() { "${process.execPath}" "${MAIN}" "$@"; }; ${line}`;
+  const program = `minitail() { "${MINITAIL}" "$@"; }; ${line}`;
   const child = Bun.spawn(["bash", "-c", program], { stdout: "ignore", stderr: "pipe" });
   const error = await new Response(child.stderr).text();
   return { status: await child.exited, error };
