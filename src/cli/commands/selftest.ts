@@ -45,7 +45,10 @@ async function readBundle(): Promise<Uint8Array> {
     const { default: path } = await import("../../../dist/selftest.bundle", { with: { type: "file" } });
     return await Bun.file(path).bytes();
   } catch (error) {
-    throw new MinitailError("invalid", "this minitail carries no tests", { hint: "run bun run build", cause: error });
+    throw new MinitailError("invalid", `this minitail carries no tests: ${errorMessage(error)}`, {
+      hint: "run bun run build",
+      cause: error,
+    });
   }
 }
 
