@@ -5,10 +5,10 @@
  * obeyed: it runs as root.
  */
 
-import { statSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { join, relative } from "node:path";
 import { buildAead } from "./aead.ts";
-import { buildSelftest } from "./selftest-bundle.ts";
+import { BUNDLE, buildSelftest } from "./selftest-bundle.ts";
 import { EXECUTABLE, ensurePackages, errorText, formatBuildLogs, ROOT } from "./tree.ts";
 
 /** Builds the executable and answers its path. */
@@ -32,7 +32,13 @@ export async function build(): Promise<string> {
     throw: false,
   });
   if (!result.success) throw new Error(formatBuildLogs(result.logs));
+  requireTests();
   return EXECUTABLE;
+}
+
+/** The bundler makes an executable without its tests too, if it does not find them, and says nothing. */
+function requireTests(): void {
+  if (!readFileSync(EXECUTABLE).includes(readFileSync(BUNDLE))) throw new Error("the executable lacks its tests");
 }
 
 if (import.meta.main) {

@@ -7,7 +7,7 @@
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { formatBuildLogs, ROOT } from "./tree.ts";
+import { errorText, formatBuildLogs, ROOT, run } from "./tree.ts";
 
 /** Folders of `test/` that need no root, no other program and no file of the repository. */
 export const PURE_TEST_FOLDERS = [
@@ -27,7 +27,7 @@ export const PURE_TEST_FOLDERS = [
 ] as const;
 
 /** Imported by `src/cli/commands/selftest.ts`, and therefore there whenever the executable is built. */
-const BUNDLE = join(ROOT, "dist/selftest.bundle");
+export const BUNDLE = join(ROOT, "dist/selftest.bundle");
 const ENTRY = join(ROOT, "dist/selftest-entry.ts");
 
 /** The pure test files, sorted, relative to the repository. */
@@ -36,8 +36,16 @@ export function pureTestFiles(): string[] {
   return [...pattern.scanSync({ cwd: ROOT })].sort();
 }
 
-/** Writes dist/selftest.bundle. */
+/**
+ * Writes dist/selftest.bundle, by a process of its own: a bundler that has seen the folder without the file may not find
+ * it there later, and makes an executable without tests then, and says nothing.
+ */
 export async function buildSelftest(): Promise<void> {
+  const status = await run([process.execPath, import.meta.path]);
+  if (status !== 0) throw new Error(`the selftest does not build: status ${status}`);
+}
+
+async function bundle(): Promise<void> {
   mkdirSync(dirname(BUNDLE), { recursive: true });
   writeFileSync(ENTRY, formatEntry(pureTestFiles()));
   const result = await Bun.build({
@@ -61,4 +69,13 @@ function formatEntry(files: readonly string[]): string {
     (file) => `describe(${JSON.stringify(file)}, async () => {\n  await import("../${file}");\n});`,
   );
   return ['import { describe } from "bun:test";', "", ...blocks, ""].join("\n");
+}
+
+if (import.meta.main) {
+  try {
+    await bundle();
+  } catch (error) {
+    console.error(errorText(error));
+    process.exit(1);
+  }
 }
