@@ -19,7 +19,7 @@ import { establishMembership, type Membership } from "./membership.ts";
 import { membershipHealth } from "./membership-health.ts";
 import { NodeUpkeep } from "./node-upkeep.ts";
 import type { UpOptions } from "./options.ts";
-import { routesOf } from "./routes.ts";
+import { routesOf, runningNode } from "./routes.ts";
 import type { RunningNode } from "./running-node.ts";
 import { keepSettings, type Settings, settleSettings } from "./settings.ts";
 import { JOURNAL_FILE, StateDirectory } from "./state-directory.ts";
@@ -275,7 +275,7 @@ export class Daemon {
   /** Leaves the tailnet, and ends as `down` does: who this machine was is forgotten. Throws what `leave` throws. */
   async logout(force: boolean): Promise<void> {
     // Who waits to be let in belongs to nobody yet.
-    if (this.#state !== "needs-approval") await this.#leave(this.running(), force);
+    if (this.#state !== "needs-approval") await this.#leave(runningNode(this), force);
     this.#forgets = true;
     this.down();
   }

@@ -14,15 +14,10 @@ import { forgetRegistries, hasRegistries, readRegistries, writeRegistries } from
 import { candidatesOf, openRegistryAt, type RegistryAddress } from "./registry-connection.ts";
 import { readServingCapability, type ServingMachine, servedUrls } from "./registry-serving.ts";
 import type { StateDirectory } from "./state-directory.ts";
+import type { RegistryTokens } from "./tailnet-epochs.ts";
 
 /** The move that was followed last, as its hash. A person may have said another address after it. */
 const MOVE_FILE = "registry-move";
-
-export interface RegistryTokens {
-  /** Empty where the tailnet has no registry of its own. */
-  readonly newest: string;
-  readonly older: readonly string[];
-}
 
 /** What is known of a member here: its record's capabilities, and where it is. */
 export interface KnownMachine extends Omit<ServingMachine, "port"> {

@@ -65,7 +65,6 @@ export function routesOf(daemon: Daemon): readonly Route[] {
     route(removeNodeCall, (request) => running().removeNode(request)),
     route(setExpiryCall, (request) => running().setExpiry(request)),
     route(logoutCall, async ({ force }) => {
-      if (daemon.status().state !== "needs-approval") running();
       await daemon.logout(force);
       return {};
     }),
