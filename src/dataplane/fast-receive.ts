@@ -64,12 +64,15 @@ export class FastReceive {
   readonly #device: JoiningDevice;
   #mayJoinReceived: boolean;
   readonly #poll = new PollSet();
+  readonly #wakeIndex: number;
   #wireFd = -1;
   #wireIndex = -1;
+  #isStopped = false;
 
   constructor(options: FastReceiveOptions) {
     this.#options = options;
     const { tables, report } = options;
+    this.#wakeIndex = this.#poll.add(options.wakeFd, POLLIN);
     const messages = options.messages ?? new MessageReceiver();
     this.#messages = messages;
     const offloads = new Set(options.offloads ?? OFFLOADS);
@@ -92,26 +95,29 @@ export class FastReceive {
 
   /** Until it is told to stop. */
   run(): void {
-    const { wakeFd, idleWork } = this.#options;
-    const wake = this.#poll.add(wakeFd, POLLIN);
+    const { idleWork } = this.#options;
     let isIdleWorkDone = idleWork === undefined;
     try {
-      for (;;) {
-        if (this.#poll.wait(isIdleWorkDone ? -1 : 0) === 0) {
-          isIdleWorkDone = idleWork?.next().done ?? true;
-          continue;
-        }
-        if (this.#poll.revents(wake) !== 0) {
-          drainEventFd(wakeFd);
-          if (!this.#handleCommands()) return;
-        }
-        if (this.#wireFd >= 0 && this.#poll.revents(this.#wireIndex) !== 0) this.takeMessages();
+      while (!this.#isStopped) {
+        if (!this.turn(isIdleWorkDone ? -1 : 0)) isIdleWorkDone = idleWork?.next().done ?? true;
       }
     } finally {
       // A wire that nobody reads would keep its port, and what is sent there.
       this.#closeWire();
       idleWork?.return();
     }
+  }
+
+  /** Waits for at most `timeoutMs`, below 0 without a limit, and does what there is to do. False where there was nothing. */
+  turn(timeoutMs: number): boolean {
+    if (this.#poll.wait(timeoutMs) === 0) return false;
+    if (this.#poll.revents(this.#wakeIndex) !== 0) {
+      drainEventFd(this.#options.wakeFd);
+      this.#isStopped = !this.#handleCommands();
+      if (this.#isStopped) return true;
+    }
+    if (this.#wireFd >= 0 && this.#poll.revents(this.#wireIndex) !== 0) this.takeMessages();
+    return true;
   }
 
   /** Carries what the wire has. */

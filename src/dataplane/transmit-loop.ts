@@ -32,50 +32,96 @@ export interface TransmitWay {
   forgetPeer(slot: number): void;
 }
 
-export interface TransmitLoopOptions {
+export interface TransmitTurnsOptions {
   readonly tables: SharedTables;
   readonly deviceFd: number;
   /** Readable when a command waits. */
   readonly wakeFd: number;
   /** A netlink socket that is readable when links, addresses or routes change; -1 for none. */
   readonly monitorFd: number;
-  /** Readable when the main thread's timer has run out. */
+  /** Readable when the main thread's timer has run out; -1 for none. */
   readonly timerFd: number;
+  readonly report: (event: DataPlaneEvent) => void;
+}
+
+export interface TransmitLoopOptions extends TransmitTurnsOptions {
   readonly takeCommand: () => TransmitCommand | undefined;
   /** Gone on with, a step at a time, while there is nothing to carry. */
   readonly idleWork?: Generator<undefined, void> | undefined;
-  readonly report: (event: DataPlaneEvent) => void;
+}
+
+/** What a wait ended with: nothing, commands that are to be handled first, packets or notices, or no device any more. */
+type TurnEnd = "nothing" | "commands" | "carried" | "device-gone";
+
+/**
+ * The waits of `tx` and what they bring, but for commands. The warm-up takes such turns as well: what an idle tunnel's
+ * packet runs through after its wait should be compiled by then.
+ */
+export class TransmitTurns {
+  readonly #way: TransmitWay;
+  readonly #options: TransmitTurnsOptions;
+  readonly #poll = new PollSet();
+  readonly #device: number;
+  readonly #wake: number;
+  readonly #monitor: number;
+  readonly #timer: number;
+  readonly #drained = allocateStable(65_536);
+
+  constructor(way: TransmitWay, options: TransmitTurnsOptions) {
+    const { deviceFd, wakeFd, monitorFd, timerFd } = options;
+    this.#way = way;
+    this.#options = options;
+    this.#device = this.#poll.add(deviceFd, POLLIN);
+    this.#wake = this.#poll.add(wakeFd, POLLIN);
+    this.#monitor = monitorFd < 0 ? -1 : this.#poll.add(monitorFd, POLLIN);
+    this.#timer = timerFd < 0 ? -1 : this.#poll.add(timerFd, POLLIN);
+  }
+
+  /** Waits for at most `timeoutMs`, below 0 without a limit, and carries what came; where commands came, `carry` is to do that. */
+  next(timeoutMs: number): TurnEnd {
+    if (this.#poll.wait(timeoutMs) === 0) return "nothing";
+    if (this.#poll.revents(this.#wake) === 0) return this.carry();
+    drainEventFd(this.#options.wakeFd);
+    return "commands";
+  }
+
+  /** Carries what the last wait found. */
+  carry(): TurnEnd {
+    if (this.#monitor >= 0 && this.#poll.revents(this.#monitor) !== 0) this.#noteNetworkChange();
+    if (this.#timer >= 0 && this.#poll.revents(this.#timer) !== 0) this.#noteTimer();
+    const revents = this.#poll.revents(this.#device);
+    const isReadable = (revents & POLLIN) !== 0;
+    const isGone = isReadable ? !this.#way.takePackets() : (revents & (POLLERR | POLLHUP | POLLNVAL)) !== 0;
+    return isGone ? "device-gone" : "carried";
+  }
+
+  #noteNetworkChange(): void {
+    const { monitorFd, tables, report } = this.#options;
+    const { address, bytes } = this.#drained;
+    while (readFd(monitorFd, address, bytes.length) > 0);
+    Atomics.add(tables.words, HeaderWord.networkVersion, 1);
+    report({ type: "network-changed" });
+  }
+
+  #noteTimer(): void {
+    const { timerFd, report } = this.#options;
+    if (drainTimerFd(timerFd)) report({ type: "timer" });
+  }
 }
 
 /** Runs until it is told to stop or the device is gone. Returns to the thread's event loop only while a wire is taken. */
 export async function runTransmitLoop(way: TransmitWay, options: TransmitLoopOptions): Promise<void> {
-  const { tables, deviceFd, wakeFd, monitorFd, timerFd, idleWork, report } = options;
-  const poll = new PollSet();
-  const device = poll.add(deviceFd, POLLIN);
-  const wake = poll.add(wakeFd, POLLIN);
-  const monitor = monitorFd < 0 ? -1 : poll.add(monitorFd, POLLIN);
-  const timer = poll.add(timerFd, POLLIN);
-  const drained = allocateStable(65_536);
+  const { idleWork, report } = options;
+  const turns = new TransmitTurns(way, options);
   let isIdleWorkDone = idleWork === undefined;
   for (;;) {
-    if (poll.wait(isIdleWorkDone ? -1 : 0) === 0) {
-      isIdleWorkDone = idleWork?.next().done ?? true;
-      continue;
-    }
-    if (poll.revents(wake) !== 0) {
-      drainEventFd(wakeFd);
+    let end = turns.next(isIdleWorkDone ? -1 : 0);
+    if (end === "nothing") isIdleWorkDone = idleWork?.next().done ?? true;
+    if (end === "commands") {
       if (!(await handleCommands(way, options))) break;
+      end = turns.carry();
     }
-    if (monitor >= 0 && poll.revents(monitor) !== 0) {
-      while (readFd(monitorFd, drained.address, drained.bytes.length) > 0);
-      Atomics.add(tables.words, HeaderWord.networkVersion, 1);
-      report({ type: "network-changed" });
-    }
-    if (poll.revents(timer) !== 0 && drainTimerFd(timerFd)) report({ type: "timer" });
-    const revents = poll.revents(device);
-    const isReadable = (revents & POLLIN) !== 0;
-    const isGone = isReadable ? !way.takePackets() : (revents & (POLLERR | POLLHUP | POLLNVAL)) !== 0;
-    if (isGone) {
+    if (end === "device-gone") {
       report({ type: "device-gone" });
       break;
     }

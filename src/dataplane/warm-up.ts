@@ -30,6 +30,7 @@ import { FastTransmit } from "./fast-transmit.ts";
 import { SharedTables } from "./shared-tables.ts";
 import { TableWriter } from "./table-writer.ts";
 import { HEADROOM_BYTES, PACKET_BUFFER_LENGTH_BYTES, Transmitter } from "./transmit.ts";
+import { TransmitTurns } from "./transmit-loop.ts";
 
 /** With fewer the packets after it are still slower; more change nothing that can be measured. */
 const WARM_UP_TURNS = 5000;
@@ -46,21 +47,23 @@ export function* warmUpTransmit(cipher: TransportCipherBatch): Generator<undefin
   const wireFd = openLoopback();
   const [deviceFd, outsideFd] = createSocketPair("datagram");
   const tables = makeTables(getSocketName(wireFd)!);
+  const wakeFd = createEventFd();
   const transmit = new FastTransmit({ tables, cipher, deviceFd, report: () => {} });
   transmit.setWire(wireFd);
+  const turns = new TransmitTurns(transmit, { tables, deviceFd, wakeFd, monitorFd: -1, timerFd: -1, report: () => {} });
   const received = allocateStable(PACKET_BUFFER_LENGTH_BYTES);
   try {
     const packet = concatBytes(new Uint8Array(VIRTIO_NET_HEADER_LENGTH_BYTES), makePacket());
-    for (const packets of turns()) {
+    for (const packets of packetsOfTurns()) {
       for (let i = 0; i < packets; i++) writeFd(outsideFd, packet, packet.length);
-      transmit.takePackets();
+      turns.next(0);
       // What it sent to itself: left there, the kernel would count it as lost for want of a reader.
       while (readFd(wireFd, received.address, PACKET_BUFFER_LENGTH_BYTES) > 0);
       yield;
     }
   } finally {
     transmit.setWire(-1);
-    for (const fd of [deviceFd, outsideFd]) closeFd(fd);
+    for (const fd of [deviceFd, outsideFd, wakeFd]) closeFd(fd);
   }
 }
 
@@ -81,13 +84,13 @@ export function* warmUpReceive(cipher: TransportCipherBatch): Generator<undefine
     const message = allocateStable(PACKET_BUFFER_LENGTH_BYTES);
     const address = allocateStable(target.length);
     address.bytes.set(target);
-    for (const packets of turns()) {
+    for (const packets of packetsOfTurns()) {
       for (let i = 0; i < packets; i++) {
         const bytes = sealed();
         message.bytes.set(bytes);
         sendTo(peerFd, message.address, bytes.length, address.address, target.length);
       }
-      receive.takeMessages();
+      receive.turn(0);
       while (readFd(outsideFd, message.address, PACKET_BUFFER_LENGTH_BYTES) > 0);
       yield;
     }
@@ -98,7 +101,7 @@ export function* warmUpReceive(cipher: TransportCipherBatch): Generator<undefine
 }
 
 /** How many packets each turn has: mostly one, as in a tunnel that is mostly idle. */
-function* turns(): Generator<number, void> {
+function* packetsOfTurns(): Generator<number, void> {
   for (let turn = 0; turn < WARM_UP_TURNS; turn++) yield turn % 4 === 0 ? 4 : 1;
 }
 
