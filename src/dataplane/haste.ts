@@ -23,6 +23,7 @@ export function hurryExceptIn(work: Generator<undefined, void>): Generator<undef
   return hurry() ? unhurried(work, ownNiceness) : work;
 }
 
+/** False where it is not permitted, or not any more. */
 function hurry(): boolean {
   try {
     setTimerSlack(TIMER_SLACK_NANOSECONDS);
@@ -39,7 +40,7 @@ function* unhurried(work: Generator<undefined, void>, ownNiceness: number): Gene
     for (;;) {
       setNiceness(ownNiceness);
       const { done } = work.next();
-      setNiceness(NICENESS);
+      hurry();
       if (done) return;
       yield;
     }

@@ -114,20 +114,24 @@ export async function runTransmitLoop(way: TransmitWay, options: TransmitLoopOpt
   const { idleWork, report } = options;
   const turns = new TransmitTurns(way, options);
   let isIdleWorkDone = idleWork === undefined;
-  for (;;) {
-    let end = turns.next(isIdleWorkDone ? -1 : 0);
-    if (end === "nothing") isIdleWorkDone = idleWork?.next().done ?? true;
-    if (end === "commands") {
-      if (!(await handleCommands(way, options))) break;
-      end = turns.carry();
+  try {
+    for (;;) {
+      let end = turns.next(isIdleWorkDone ? -1 : 0);
+      if (end === "nothing") isIdleWorkDone = idleWork?.next().done ?? true;
+      if (end === "commands") {
+        if (!(await handleCommands(way, options))) break;
+        end = turns.carry();
+      }
+      if (end === "device-gone") {
+        report({ type: "device-gone" });
+        break;
+      }
     }
-    if (end === "device-gone") {
-      report({ type: "device-gone" });
-      break;
-    }
+  } finally {
+    // A wire that nobody sends by would keep its port.
+    idleWork?.return();
+    await way.setWire(-1);
   }
-  idleWork?.return();
-  await way.setWire(-1);
 }
 
 /** False where one of them was to stop. */

@@ -44,65 +44,66 @@ const MAPPED_LOOPBACK = parseAddress("::ffff:127.0.0.1")!;
 
 /** Carries packets out, some each time that it is asked. The cipher is nobody else's. */
 export function* warmUpTransmit(cipher: TransportCipherBatch): Generator<undefined, void> {
+  using descriptors = new DisposableStack();
+  const [deviceFd, outsideFd] = openDevice(descriptors);
+  const wakeFd = descriptors.adopt(createEventFd(), closeFd);
   const wireFd = openLoopback();
-  const [deviceFd, outsideFd] = createSocketPair("datagram");
   const tables = makeTables(getSocketName(wireFd)!);
-  const wakeFd = createEventFd();
   const transmit = new FastTransmit({ tables, cipher, deviceFd, report: () => {} });
+  descriptors.defer(() => transmit.setWire(-1));
   transmit.setWire(wireFd);
   const turns = new TransmitTurns(transmit, { tables, deviceFd, wakeFd, monitorFd: -1, timerFd: -1, report: () => {} });
   const received = allocateStable(PACKET_BUFFER_LENGTH_BYTES);
-  try {
-    const packet = concatBytes(new Uint8Array(VIRTIO_NET_HEADER_LENGTH_BYTES), makePacket());
-    for (const packets of packetsOfTurns()) {
-      for (let i = 0; i < packets; i++) writeFd(outsideFd, packet, packet.length);
-      turns.next(0);
-      // What it sent to itself: left there, the kernel would count it as lost for want of a reader.
-      while (readFd(wireFd, received.address, PACKET_BUFFER_LENGTH_BYTES) > 0);
-      yield;
-    }
-  } finally {
-    transmit.setWire(-1);
-    for (const fd of [deviceFd, outsideFd, wakeFd]) closeFd(fd);
+  const packet = concatBytes(new Uint8Array(VIRTIO_NET_HEADER_LENGTH_BYTES), makePacket());
+  for (const packets of packetsOfTurns()) {
+    for (let i = 0; i < packets; i++) writeFd(outsideFd, packet, packet.length);
+    turns.next(0);
+    // What it sent to itself: left there, the kernel would count it as lost for want of a reader.
+    while (readFd(wireFd, received.address, PACKET_BUFFER_LENGTH_BYTES) > 0);
+    yield;
   }
 }
 
 /** Carries packets in, some each time that it is asked. The cipher is nobody else's. */
 export function* warmUpReceive(cipher: TransportCipherBatch): Generator<undefined, void> {
+  using descriptors = new DisposableStack();
+  const [deviceFd, outsideFd] = openDevice(descriptors);
+  const wakeFd = descriptors.adopt(createEventFd(), closeFd);
+  const peerFd = descriptors.adopt(openLoopback(), closeFd);
   const wireFd = openLoopback();
-  const peerFd = openLoopback();
-  const [deviceFd, outsideFd] = createSocketPair("datagram");
-  const wakeFd = createEventFd();
   const peer = getSocketName(peerFd)!;
   const target = encodeSockaddr(getSocketName(wireFd)!);
   const tables = makeTables(peer);
   const options = { tables, cipher, deviceFd, wakeFd, takeCommand: () => undefined, report: () => {} };
   const receive = new FastReceive(options);
+  descriptors.defer(() => receive.setWire(-1));
   receive.setWire(wireFd);
-  try {
-    const sealed = makeSealer(cipher, peer);
-    const message = allocateStable(PACKET_BUFFER_LENGTH_BYTES);
-    const address = allocateStable(target.length);
-    address.bytes.set(target);
-    for (const packets of packetsOfTurns()) {
-      for (let i = 0; i < packets; i++) {
-        const bytes = sealed();
-        message.bytes.set(bytes);
-        sendTo(peerFd, message.address, bytes.length, address.address, target.length);
-      }
-      receive.turn(0);
-      while (readFd(outsideFd, message.address, PACKET_BUFFER_LENGTH_BYTES) > 0);
-      yield;
+  const sealed = makeSealer(cipher, peer);
+  const message = allocateStable(PACKET_BUFFER_LENGTH_BYTES);
+  const address = allocateStable(target.length);
+  address.bytes.set(target);
+  for (const packets of packetsOfTurns()) {
+    for (let i = 0; i < packets; i++) {
+      const bytes = sealed();
+      message.bytes.set(bytes);
+      sendTo(peerFd, message.address, bytes.length, address.address, target.length);
     }
-  } finally {
-    receive.setWire(-1);
-    for (const fd of [deviceFd, outsideFd, peerFd, wakeFd]) closeFd(fd);
+    receive.turn(0);
+    while (readFd(outsideFd, message.address, PACKET_BUFFER_LENGTH_BYTES) > 0);
+    yield;
   }
 }
 
 /** How many packets each turn has: mostly one, as in a tunnel that is mostly idle. */
 function* packetsOfTurns(): Generator<number, void> {
   for (let turn = 0; turn < WARM_UP_TURNS; turn++) yield turn % 4 === 0 ? 4 : 1;
+}
+
+/** A device, and what stands for the kernel behind it. */
+function openDevice(descriptors: DisposableStack): [deviceFd: number, outsideFd: number] {
+  const [deviceFd, outsideFd] = createSocketPair("datagram");
+  for (const fd of [deviceFd, outsideFd]) descriptors.adopt(fd, closeFd);
+  return [deviceFd, outsideFd];
 }
 
 /** A UDP socket as a tunnel's own, which takes IPv4 in the form of IPv6, but for this machine alone. */
