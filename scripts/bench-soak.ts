@@ -13,7 +13,7 @@ import { errorMessage, isMinitailError, MinitailError } from "../src/base/errors
 import { ensurePrograms } from "../test/machine/debian.ts";
 import { describeMachine, formatMachine } from "./bench/machine.ts";
 import { transfer } from "./bench/measures.ts";
-import { largestMemory } from "./bench/processes.ts";
+import { largestMemory, stolenSeconds } from "./bench/processes.ts";
 import type { Rival, Tunnel } from "./bench/rival.ts";
 import { findMinitail } from "./bench/rivals/minitail.ts";
 import { wireguardGo } from "./bench/rivals/wireguard-go.ts";
@@ -59,6 +59,7 @@ async function soak(rival: Rival, minutes: number): Promise<void> {
   try {
     const first = await runSlice(hosts, tunnel, 5, false);
     const descriptorsBefore = countDescriptors(tunnel.pids);
+    const stolenBefore = stolenSeconds();
     const slices: Slice[] = [];
     for (let left = minutes * 60, i = 0; left > 0; left -= SLICE_SECONDS, i++) {
       slices.push(await runSlice(hosts, tunnel, Math.min(left, SLICE_SECONDS), i % 2 === 1));
@@ -73,6 +74,7 @@ async function soak(rival: Rival, minutes: number): Promise<void> {
     console.log(`sent again: ${retransmissions} segments, ${(retransmissions / gbits).toFixed(2)} a Gbit`);
     console.log(`anonymous memory, MiB: ${first.anonymousMiB.toFixed(1)} -> ${slices.at(-1)!.anonymousMiB.toFixed(1)}`);
     console.log(`descriptors: ${descriptorsBefore} -> ${countDescriptors(tunnel.pids)}`);
+    console.log(`processors that the host gave to others: ${(stolenSeconds() - stolenBefore).toFixed(2)} s`);
     console.log(`sessions seen at the end of slices: ${sessions}`);
     for (const host of [hosts.left, hosts.right]) console.log(`${host.lab.name}: ${await kernelDrops(host.lab)}`);
   } finally {
@@ -101,14 +103,16 @@ function formatSlice({ gbits, seconds, retransmissions, anonymousMiB }: Slice): 
 
 /**
  * Packets that nobody took: of the tunnel's device, and of UDP sockets whose buffer was full or whose checksum was wrong.
- * And segments of TCP that arrived twice (RFC 2883): what was sent again though nothing was lost, because a processor
- * that was busy elsewhere made the acknowledgement late.
+ * And what TCP noticed: segments that came in another order, those that it sent again, how many of them had arrived
+ * before (RFC 2883), and how often an acknowledgement was so late that it probed for a loss (RFC 8985 section 7).
  */
 async function kernelDrops(host: TwoHosts["left"]["lab"]): Promise<string> {
   const report = await host.output(["ip", "-json", "-statistics", "link", "show", "dev", INTERFACE_NAME]);
   const { rx, tx } = JSON.parse(report)[0].stats64 as Record<"rx" | "tx", { dropped: number; errors: number }>;
   const counters = parseCounters(await host.output(["cat", "/proc/net/snmp", "/proc/net/netstat"]));
-  const names = ["Udp InErrors", "Udp RcvbufErrors", "Udp InCsumErrors", "Tcp RetransSegs", "TcpExt TCPDSACKRecv"];
+  const udpNames = ["Udp InErrors", "Udp RcvbufErrors", "Udp InCsumErrors"];
+  const orderNames = ["TcpExt TCPSACKReorder", "TcpExt TCPTSReorder"];
+  const names = [...udpNames, ...orderNames, "Tcp RetransSegs", "TcpExt TCPDSACKRecv", "TcpExt TCPLossProbes"];
   const device = `device dropped ${tx.dropped} out, ${rx.dropped} in, errors ${tx.errors} out, ${rx.errors} in`;
   return [device, ...names.map((name) => `${name} ${counters.get(name) ?? 0}`)].join("; ");
 }

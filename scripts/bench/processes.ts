@@ -9,6 +9,9 @@ const TICKS_PER_SECOND = 100;
 const USER_TICKS = 11;
 const SYSTEM_TICKS = 12;
 
+/** Place in the first line of /proc/stat, of all processors together (proc_stat(5)). */
+const STOLEN_TICKS = 8;
+
 const MEMORY_WATCH_INTERVAL_MS = 200;
 
 export interface Memory {
@@ -25,6 +28,12 @@ export function processorSeconds(pids: readonly number[]): number {
     ticks += Number(fields[USER_TICKS]) + Number(fields[SYSTEM_TICKS]);
   }
   return ticks / TICKS_PER_SECOND;
+}
+
+/** For how long this machine's processors were wanted but the host ran other machines on them, since it started. */
+export function stolenSeconds(): number {
+  const [line = ""] = readFileSync("/proc/stat", "utf8").split("\n", 1);
+  return Number(line.split(/ +/)[STOLEN_TICKS]) / TICKS_PER_SECOND;
 }
 
 /** The memory of that process which has more of it, each figure by itself; undefined of no process. */
