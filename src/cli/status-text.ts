@@ -54,9 +54,10 @@ function pathWord(path: PathStatus): string {
   return path.kind === "none" ? "idle" : formatPath(path);
 }
 
-/** `direct 192.0.2.7:7411`, `relay c`. */
-function formatPath(path: PathStatus): string {
-  return path.kind === "relay" ? `relay ${path.relay ?? ""}` : `direct ${path.address ?? ""}`;
+/** `direct 192.0.2.7:7411`, `direct 192.0.2.7:7411, MTU 1232`, `relay c`. */
+function formatPath({ kind, address, relay, mtu }: PathStatus): string {
+  const way = kind === "relay" ? `relay ${relay ?? ""}` : `direct ${address ?? ""}`;
+  return typeof mtu === "number" ? `${way}, MTU ${mtu}` : way;
 }
 
 /** `1.2 KiB`: powers of 1024, one decimal from the second on. */

@@ -13,6 +13,8 @@ export interface PathStatus {
   readonly address: string | null;
   readonly relay: string | null;
   readonly latencyMs: number | null;
+  /** The largest packet that goes whole, in bytes, where that is smaller than the device's MTU; else null. */
+  readonly mtu: number | null;
 }
 
 /** A machine of the tailnet as `status --json` shows it (cli.md). */

@@ -191,6 +191,10 @@ export class Daemon {
       ...device,
       deviceFd: device.fd,
       pathMtuTo: wire.pathMtuTo,
+      probedPeers: {
+        probe: (slot, packetBytes, onAnswer) => this.#node?.probePath(slot, packetBytes, onAnswer),
+        nameOf: (slot) => this.#node?.parts.mesh.nodeAt(slot)?.name ?? "",
+      },
       monitorFd,
       mtuBytes: settings.mtuBytes,
       log: this.#log,

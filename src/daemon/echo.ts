@@ -8,7 +8,7 @@ import { echoReplyToken, encodeEchoRequest } from "../wire/icmp.ts";
 
 export class EchoClient {
   readonly #send: (packet: Uint8Array) => void;
-  readonly #waiting = new Map<string, (latencyMs: number) => void>();
+  readonly #waiting = new Map<string, (nowMs: number) => void>();
   #sequence = 0;
 
   /** `send` puts an IP packet into the tunnel. */
@@ -23,28 +23,28 @@ export class EchoClient {
     dataBytes: number,
     timeoutMs: number,
   ): Promise<number | undefined> {
-    const token = systemRandom(8);
-    const name = formatHex(token);
-    this.#sequence = (this.#sequence + 1) & 0xffff;
-    const packet = encodeEchoRequest({
-      source,
-      destination,
-      identifier: 0,
-      sequence: this.#sequence,
-      token,
-      dataBytes,
-    });
     const { promise, resolve } = Promise.withResolvers<number | undefined>();
     const startMs = boottimeMs();
     const limit = setTimeout(() => resolve(undefined), timeoutMs);
-    this.#waiting.set(name, (nowMs) => resolve(nowMs - startMs));
-    this.#send(packet);
+    const forget = this.request(source, destination, dataBytes, (nowMs) => resolve(nowMs - startMs));
     try {
       return await promise;
     } finally {
       clearTimeout(limit);
-      this.#waiting.delete(name);
+      forget();
     }
+  }
+
+  /** Calls `onReply` with the time of `boottimeMs` for a reply of `destination`, until what this answers is called. */
+  request(source: IpAddress, destination: IpAddress, dataBytes: number, onReply: (nowMs: number) => void): () => void {
+    const token = systemRandom(8);
+    const name = formatHex(token);
+    this.#sequence = (this.#sequence + 1) & 0xffff;
+    const sequence = this.#sequence;
+    const packet = encodeEchoRequest({ source, destination, identifier: 0, sequence, token, dataBytes });
+    this.#waiting.set(name, onReply);
+    this.#send(packet);
+    return () => void this.#waiting.delete(name);
   }
 
   /** An echo reply from the tunnel; one that nobody waits for is dropped. */

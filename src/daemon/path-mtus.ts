@@ -1,8 +1,9 @@
 /**
- * The paths that are narrower than the device's packets, as the kernel finds and keeps them: from the link that
+ * The paths that are narrower than the device's packets. The kernel finds and keeps them: from the link that
  * packets leave by, or from a router's "fragmentation needed" or "packet too big" (RFC 1191, RFC 8201), which it
  * forgets after ten minutes, to try again. What it knows is asked when a peer gets a session (every two minutes in
- * use), when the kernel refuses to cut messages to it, and of narrow paths when they change.
+ * use), when the kernel refuses to cut messages to it, and of narrow paths when they change. Probes (`PathProbes`)
+ * find those of which no router tells. What takes less counts.
  */
 
 import type { Endpoint } from "../base/ip.ts";
@@ -18,6 +19,8 @@ export class PathMtus {
   readonly #pathMtuTo: PathMtuTo;
   /** Largest packets that go whole, by slot. */
   readonly #narrow = new Map<number, number>();
+  /** The same, as probes have found. */
+  readonly #probed = new Map<number, number>();
 
   constructor(plane: Pick<DataPlane, "endpoint" | "mtuBytes" | "setPacketLimit">, pathMtuTo: PathMtuTo) {
     this.#plane = plane;
@@ -35,8 +38,31 @@ export class PathMtus {
     if (limitBytes === (this.#narrow.get(slot) ?? 0)) return false;
     if (limitBytes === 0) this.#narrow.delete(slot);
     else this.#narrow.set(slot, limitBytes);
-    this.#plane.setPacketLimit(slot, limitBytes);
+    this.#plane.setPacketLimit(slot, this.limitBytes(slot));
     return true;
+  }
+
+  /** The largest packet that goes whole to the peer; 0 for the device's own. */
+  limitBytes(slot: number): number {
+    const limits = [this.#narrow.get(slot), this.#probed.get(slot)].filter((limit) => limit !== undefined);
+    return limits.length === 0 ? 0 : Math.min(...limits);
+  }
+
+  /** The largest packet that nobody cuts before it leaves. */
+  wantedBytes(slot: number): number {
+    return this.#narrow.get(slot) ?? this.#plane.mtuBytes;
+  }
+
+  /** As it was last set; 0 for none. */
+  probedLimit(slot: number): number {
+    return this.#probed.get(slot) ?? 0;
+  }
+
+  /** The largest packet of which probes have shown that it reaches the peer; 0 where all do. */
+  setProbed(slot: number, limitBytes: number): void {
+    if (limitBytes === 0) this.#probed.delete(slot);
+    else this.#probed.set(slot, limitBytes);
+    this.#plane.setPacketLimit(slot, this.limitBytes(slot));
   }
 
   /** True while large packets to the peer go in fragments. */
@@ -51,5 +77,6 @@ export class PathMtus {
 
   forget(slot: number): void {
     this.#narrow.delete(slot);
+    this.#probed.delete(slot);
   }
 }

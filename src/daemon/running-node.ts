@@ -9,6 +9,8 @@ import { machineAddresses } from "../host/interface.ts";
 import type { Netmap, NetmapNode } from "../netmap/netmap.ts";
 import { localEndpoints } from "../path/local-endpoints.ts";
 import type { RegistryPlace } from "../trust/registry-place.ts";
+import { ICMP_HEADER_LENGTH_BYTES } from "../wire/icmp.ts";
+import { IPV4_HEADER_LENGTH_BYTES } from "../wire/ip.ts";
 import type { RegistryState } from "./api.ts";
 import type { CreatedKey, CreateKeyRequest } from "./calls/create-join-key.ts";
 import type { ApprovedNode, ApproveRequest } from "./calls/node-approve.ts";
@@ -35,6 +37,9 @@ import type { Settings } from "./settings.ts";
 import { formatTime, pathStatus } from "./status.ts";
 import { Steward } from "./steward.ts";
 import type { Tunnel } from "./tunnel.ts";
+
+/** Of IPv4 and ICMP. */
+const ECHO_HEADERS_BYTES = IPV4_HEADER_LENGTH_BYTES + ICMP_HEADER_LENGTH_BYTES;
 
 /** What a machine without any other address is reached at, from itself. */
 const LOOPBACK: Endpoint = { address: new Uint8Array([127, 0, 0, 1]), port: 0 };
@@ -113,9 +118,18 @@ export class RunningNode {
     const now = mesh.peers().find((peer) => peer.node.id === node.id);
     return {
       peer: { name: node.name, address: formatAddress(destination) },
-      path: pathStatus(now ?? { node, tunnelPeer: undefined }, mesh, latencyMs),
+      path: pathStatus(now ?? { node, tunnelPeer: undefined }, this.parts, latencyMs),
       latencyMs: latencyMs ?? null,
     };
+  }
+
+  /** See `ProbedPeers.probe`. */
+  probePath(slot: number, packetBytes: number, onAnswer: () => void): (() => void) | undefined {
+    const { mesh, echo } = this.parts;
+    const node = mesh.nodeAt(slot);
+    // Of IPv4: those are not answered as too big themselves, as they may be cut.
+    const [source, destination] = [this.netmap.self.addresses[0], node?.addresses[0]];
+    return destination && echo.request(source, destination, packetBytes - ECHO_HEADERS_BYTES, onAnswer);
   }
 
   /** Throws `not-signer` where this machine may not admit others. */

@@ -9,8 +9,8 @@ import { formatTailnetId } from "../trust/identity.ts";
 import type { DaemonState, HealthItem, NodeStatus, PathStatus, Status } from "./api.ts";
 import type { ShownApproval } from "./approval-intent.ts";
 import { cipherSpeed } from "./cipher-speed.ts";
-import type { Mesh, MeshPeer } from "./mesh.ts";
-import type { RunningNode } from "./running-node.ts";
+import type { MeshPeer } from "./mesh.ts";
+import type { NodeParts, RunningNode } from "./running-node.ts";
 
 /**
  * A peer that nothing authenticated came from for so long has no path: sessions end after 180 s
@@ -69,14 +69,19 @@ function offloadsOff({ parts }: RunningNode): NonNullable<Status["dataplane"]>["
 }
 
 /** How packets to a member travel now. */
-export function pathStatus(peer: MeshPeer, mesh: Mesh, latencyMs: number | undefined): PathStatus {
-  const endpoint = peer.tunnelPeer?.endpoint;
-  const isDirect = endpoint !== undefined && mesh.heardFrom(peer.tunnelPeer!.slot, PATH_LIVES_MS);
+export function pathStatus(
+  { tunnelPeer }: MeshPeer,
+  { mesh, tunnel }: Pick<NodeParts, "mesh" | "tunnel">,
+  latencyMs: number | undefined,
+): PathStatus {
+  const endpoint = tunnelPeer?.endpoint;
+  const isDirect = endpoint !== undefined && mesh.heardFrom(tunnelPeer!.slot, PATH_LIVES_MS);
   return {
     kind: isDirect ? "direct" : "none",
     address: isDirect ? formatEndpoint(endpoint) : null,
     relay: null,
     latencyMs: isDirect ? (latencyMs ?? null) : null,
+    mtu: isDirect ? tunnel.packetLimitBytes(tunnelPeer!.slot) || null : null,
   };
 }
 
@@ -90,17 +95,16 @@ function tailnetStatus(netmap: Netmap): NonNullable<Status["tailnet"]> {
 }
 
 function selfStatus(node: NetmapNode): NodeStatus {
-  const path: PathStatus = { kind: "none", address: null, relay: null, latencyMs: null };
-  return { ...nodeStatus(node), online: true, path };
+  return { ...nodeStatus(node), online: true };
 }
 
 function peerStatus(peer: MeshPeer, { parts, latenciesMs }: RunningNode): NodeStatus {
   const { node, tunnelPeer } = peer;
-  const { mesh, tunnel } = parts;
+  const { tunnel } = parts;
   if (!tunnelPeer) return nodeStatus(node);
   const traffic = tunnel.traffic(tunnelPeer.slot);
   const lastReceivedMs = tunnel.lastReceivedMs(tunnelPeer.slot);
-  const path = pathStatus(peer, mesh, latenciesMs.get(node.id));
+  const path = pathStatus(peer, parts, latenciesMs.get(node.id));
   return {
     ...nodeStatus(node),
     online: path.kind === "direct" ? true : null,
@@ -125,7 +129,7 @@ function nodeStatus(node: NetmapNode): NodeStatus {
     online: null,
     lastSeenAt: null,
     endpoints: node.endpoints.map(formatEndpoint),
-    path: { kind: "none", address: null, relay: null, latencyMs: null },
+    path: { kind: "none", address: null, relay: null, latencyMs: null, mtu: null },
     txBytes: 0,
     rxBytes: 0,
     lastHandshakeAt: null,

@@ -20,6 +20,7 @@ import type { DropReason } from "../wireguard/counters.ts";
 import { Device } from "../wireguard/device.ts";
 import { type OffloadOffFor, OffloadState } from "./offload-state.ts";
 import type { PathMtuTo } from "./path-mtus.ts";
+import type { ProbedPeers } from "./path-probes.ts";
 import { type ChooseEndpoints, TunnelHandshakes } from "./tunnel-handshakes.ts";
 import { TunnelPaths } from "./tunnel-paths.ts";
 
@@ -39,6 +40,8 @@ export interface TunnelOptions {
   readonly chooseEndpoints?: ChooseEndpoints;
   /** Default: every path takes every packet. */
   readonly pathMtuTo?: PathMtuTo;
+  /** Default: paths are not probed. */
+  readonly probedPeers?: ProbedPeers;
   readonly onEvent?: (event: TunnelEvent) => void;
 }
 
@@ -74,7 +77,8 @@ export class Tunnel {
     this.#handshakes = new TunnelHandshakes(this.#device, plane, options.chooseEndpoints);
     const inUse = options.way === "fast" ? (options.offloads ?? OFFLOADS) : [];
     const offloads = new OffloadState(inUse, options.offloadsOff ?? []);
-    this.#paths = new TunnelPaths(plane, offloads, options.pathMtuTo ?? (() => undefined), this.#log);
+    const pathMtuTo = options.pathMtuTo ?? (() => undefined);
+    this.#paths = new TunnelPaths(plane, offloads, pathMtuTo, options.probedPeers, this.#log);
   }
 
   /** Resolves once both workers carry packets. Throws a `MinitailError` where they cannot. */
@@ -134,6 +138,11 @@ export class Tunnel {
     return { ...carried, txBytes: carried.txBytes + txBytes, rxBytes: carried.rxBytes + rxBytes };
   }
 
+  /** See `TunnelPaths.limitBytes`. */
+  packetLimitBytes(slot: number): number {
+    return this.#paths.limitBytes(slot);
+  }
+
   /** When an authenticated packet of the peer last came, in milliseconds of the monotonic clock; 0 for never. */
   lastReceivedMs(slot: number): number {
     return this.#plane.activity(slot).lastReceivedMs;
@@ -179,6 +188,7 @@ export class Tunnel {
   async stop(): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
+    this.#paths.stop();
     await this.#plane.stop();
   }
 

@@ -70,7 +70,7 @@ const REGISTRY = {
 };
 const PONG = {
   peer: { name: "beta", address: "10.11.12.2" },
-  path: { kind: "direct", address: "192.0.2.2:7411", relay: null, latencyMs: 1 },
+  path: { kind: "direct", address: "192.0.2.2:7411", relay: null, latencyMs: 1, mtu: null },
   latencyMs: 1,
 };
 const DAY_MS = 86_400_000;
@@ -434,8 +434,16 @@ describe("down and logout", () => {
 });
 
 describe("ping", () => {
-  const LOST = { ...PONG, path: { kind: "none", address: null, relay: null, latencyMs: null }, latencyMs: null };
-  const RELAYED = { ...PONG, path: { kind: "relay", address: null, relay: "gamma", latencyMs: 9 }, latencyMs: 9 };
+  const LOST = {
+    ...PONG,
+    path: { kind: "none", address: null, relay: null, latencyMs: null, mtu: null },
+    latencyMs: null,
+  };
+  const RELAYED = {
+    ...PONG,
+    path: { kind: "relay", address: null, relay: "gamma", latencyMs: 9, mtu: null },
+    latencyMs: 9,
+  };
 
   test("no reply: 1, and as JSON it says so", async () => {
     await daemon.serve({ "POST /v1/ping": LOST });
@@ -469,7 +477,7 @@ describe("status and ip", () => {
     name,
     dnsName: `${name}.t.mesh`,
     addresses,
-    path: { kind: "none", address: null, relay: null, latencyMs: null },
+    path: { kind: "none", address: null, relay: null, latencyMs: null, mtu: null },
     txBytes: 0,
     rxBytes: 0,
     lastHandshakeAt: null,

@@ -39,14 +39,14 @@ describe("pongs", () => {
   const peer = { name: "b", address: "10.11.12.2" };
 
   test("direct", () => {
-    const path = { kind: "direct", address: "192.0.2.7:7411", relay: null, latencyMs: 1 } as const;
+    const path = { kind: "direct", address: "192.0.2.7:7411", relay: null, latencyMs: 1, mtu: null } as const;
     expect(formatPong({ peer, path, latencyMs: 1.21 }, 1.21)).toBe(
       "pong from b (10.11.12.2) via 192.0.2.7:7411 in 1.2 ms",
     );
   });
 
   test("by a relay", () => {
-    const path = { kind: "relay", address: null, relay: "c", latencyMs: 9 } as const;
+    const path = { kind: "relay", address: null, relay: "c", latencyMs: 9, mtu: null } as const;
     expect(formatPong({ peer, path, latencyMs: 9 }, 9)).toBe("pong from b (10.11.12.2) via relay c in 9 ms");
   });
 
@@ -72,7 +72,7 @@ describe("status", () => {
     online: null,
     lastSeenAt: null,
     endpoints: [],
-    path: { kind: "none", address: null, relay: null, latencyMs: null },
+    path: { kind: "none", address: null, relay: null, latencyMs: null, mtu: null },
     txBytes: 0,
     rxBytes: 0,
     lastHandshakeAt: null,
@@ -91,7 +91,7 @@ describe("status", () => {
       node("b", "10.11.12.2"),
       {
         ...node("laptop", "10.11.12.3"),
-        path: { kind: "direct", address: "192.0.2.7:7411", relay: null, latencyMs: 1 },
+        path: { kind: "direct", address: "192.0.2.7:7411", relay: null, latencyMs: 1, mtu: null },
         txBytes: 1536,
         rxBytes: 100,
         lastHandshakeAt: "2026-09-01T12:00:05Z",

@@ -6,7 +6,7 @@ import { MINITAIL } from "./mesh-node.ts";
 
 const PONG = {
   peer: { name: "b", address: "10.11.12.2" },
-  path: { kind: "direct", address: "192.0.2.2:7411", relay: null, latencyMs: 1 },
+  path: { kind: "direct", address: "192.0.2.2:7411", relay: null, latencyMs: 1, mtu: null },
   latencyMs: 1,
 };
 
