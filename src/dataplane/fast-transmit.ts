@@ -138,6 +138,10 @@ export class FastTransmit implements TransmitWay, TransmitWire {
     this.#wire.setWire(fd);
   }
 
+  noteNetworkChange(): void {
+    this.#wire.noteNetworkChange();
+  }
+
   forgetPeer(slot: number): void {
     this.#wire.forgetPeer(slot);
   }
@@ -201,7 +205,7 @@ export class FastTransmit implements TransmitWay, TransmitWire {
     run.payloadBytes = textBytes;
     run.segmentBytes = textBytes;
     this.#wire.add(this.#options.cipher.sealMany(session.row, run));
-    this.#peers.noteSent(slot, session, 1, strideBytes, true, nowMs);
+    this.#peers.noteSent(slot, session, true, nowMs);
   }
 
   /** In runs of as many messages as the kernel cuts at once. */
@@ -213,7 +217,7 @@ export class FastTransmit implements TransmitWay, TransmitWire {
       const messages = Math.min(mostMessages, count - first);
       const sentBytes = this.#sealRun(session, first, messages, strideBytes);
       this.#wire.sendRun(slot, sentBytes, strideBytes);
-      this.#peers.noteSent(slot, session, messages, sentBytes, true, nowMs);
+      this.#peers.noteSent(slot, session, true, nowMs);
     }
   }
 

@@ -52,8 +52,6 @@ export const HeaderWord = {
   handoversWaiting: 4,
   /** The same of cookie replies. */
   cookieRepliesWaiting: 5,
-  /** Moves with each change of the kernel's links, addresses and routes. tx writes it. */
-  networkVersion: 30,
   /** Of the key that mac1 of messages to this machine is made with. */
   mac1KeyVersion: 48,
   /** 0 while there is no key. */

@@ -10,7 +10,7 @@
 
 import { allocateStable, boottimeMs, encodeSockaddr, type StableMemory } from "bun-ffi-tun";
 import { type Endpoint, equalAddresses, equalEndpoints, type IpAddress, isIpv4 } from "../base/ip.ts";
-import { HeaderWord, PeerNumber } from "./layout.ts";
+import { PeerNumber } from "./layout.ts";
 import { type CachedEndpoint, PeerEndpoints } from "./peer-endpoints.ts";
 import type { Routes } from "./routes.ts";
 import { peerNumbers, type SharedTables } from "./shared-tables.ts";
@@ -20,7 +20,13 @@ const IPV4_MAPPED_PREFIX = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xf
 
 const SOCKADDR_ROOM_BYTES = 32;
 
-/** The kernel is asked about the way to a peer no more often: routers have tables that change all the time. */
+/** No version of the network: the kernel is yet to be asked. */
+const NEVER_ASKED = -1;
+
+/**
+ * The kernel is asked about the way to a peer no more often, but twice in a row: routers have tables that change all the
+ * time, and a peer may be heard from two addresses in turn.
+ */
 const ROUTE_INTERVAL_MS = 250;
 
 /** The address of this machine that a peer talks to. */
@@ -29,7 +35,9 @@ interface HeardAddress {
   readonly remote: IpAddress;
   /** As the socket wants it. */
   readonly encoded: Uint8Array;
-  /** Index of the interface that packets left by when the peer was heard; `undefined` in a zone, and if the kernel did not say. */
+  /** The peer is in a zone: its interface is known by that. */
+  readonly isOfZone: boolean;
+  /** Index of the interface that packets left by when the peer was heard; `undefined` until the kernel says it. */
   interfaceIndex: number | undefined;
 }
 
@@ -45,9 +53,10 @@ export class CachedSockaddr {
   uncutFromBytes = Number.POSITIVE_INFINITY;
   /** What `local` is as long as nothing speaks against it. */
   heard: HeardAddress | undefined;
-  /** The header's when the kernel was asked last. */
+  /** `PeerSockaddrs`' when the kernel was asked last. */
   networkVersion = 0;
-  askedAtMs = Number.NEGATIVE_INFINITY;
+  /** See `ROUTE_INTERVAL_MS`; up to one interval ahead of the clock. */
+  askedUntilMs = Number.NEGATIVE_INFINITY;
   /** When an initiation left last. */
   initiatedAtMs = Number.NEGATIVE_INFINITY;
   /** Nobody has answered: `local` is given up until the peer is heard. */
@@ -60,6 +69,8 @@ export class PeerSockaddrs {
   readonly #endpoints: PeerEndpoints;
   readonly #sockaddrs: (CachedSockaddr | undefined)[] = [];
   #socketFamily: 4 | 6 = 6;
+  /** Moves with each change of the kernel's links, addresses and routes. */
+  #networkVersion = 0;
 
   constructor(tables: SharedTables, routes: Routes) {
     this.#tables = tables;
@@ -73,6 +84,11 @@ export class PeerSockaddrs {
     this.#sockaddrs.length = 0;
   }
 
+  /** Links, addresses or routes of the kernel have changed. */
+  noteNetworkChange(): void {
+    this.#networkVersion += 1;
+  }
+
   /** Where the peer is. */
   get(slot: number): CachedSockaddr {
     const known = this.#endpoints.get(slot);
@@ -81,8 +97,7 @@ export class PeerSockaddrs {
       sockaddr = this.#make(known, sockaddr);
       this.#sockaddrs[slot] = sockaddr;
     }
-    const networkVersion = Atomics.load(this.#tables.words, HeaderWord.networkVersion);
-    if (sockaddr.networkVersion !== networkVersion) this.#renew(sockaddr, networkVersion);
+    if (sockaddr.networkVersion !== this.#networkVersion) this.#renew(sockaddr);
     if (sockaddr.isDoubted && this.#isHeardSince(slot, sockaddr.initiatedAtMs)) {
       sockaddr.isDoubted = false;
       sockaddr.local = sockaddr.heard?.encoded;
@@ -125,28 +140,29 @@ export class PeerSockaddrs {
   #make(known: CachedEndpoint, before: CachedSockaddr | undefined): CachedSockaddr {
     const sockaddr = new CachedSockaddr();
     sockaddr.endpoint = known;
-    sockaddr.networkVersion = Atomics.load(this.#tables.words, HeaderWord.networkVersion);
+    sockaddr.networkVersion = this.#networkVersion;
+    if (before) sockaddr.askedUntilMs = before.askedUntilMs;
     if (known.endpoint) this.encode(sockaddr, known.endpoint);
     const { local } = sockaddr;
     if (!known.endpoint?.local || !local) return sockaddr;
     const { address: remote, local: heardAt } = known.endpoint;
     if (before?.heard && equalAddresses(before.heard.local, heardAt) && equalAddresses(before.heard.remote, remote)) {
-      const { heard, networkVersion, askedAtMs, initiatedAtMs, isDoubted } = before;
-      Object.assign(sockaddr, { heard, local: before.local, networkVersion, askedAtMs, initiatedAtMs, isDoubted });
+      const { heard, networkVersion, initiatedAtMs, isDoubted } = before;
+      Object.assign(sockaddr, { heard, local: before.local, networkVersion, initiatedAtMs, isDoubted });
     } else {
       const isOfZone = known.endpoint.zone !== undefined;
-      const interfaceIndex = isOfZone ? undefined : this.#routes.interfaceTo(remote, heardAt);
-      sockaddr.heard = { local: heardAt, remote, encoded: local, interfaceIndex };
+      sockaddr.heard = { local: heardAt, remote, encoded: local, isOfZone, interfaceIndex: undefined };
+      sockaddr.networkVersion = NEVER_ASKED;
     }
     return sockaddr;
   }
 
-  /** Links, addresses or routes of the kernel have changed; most such changes have nothing to do with the peer. */
-  #renew(sockaddr: CachedSockaddr, networkVersion: number): void {
+  /** The addresses are new, or the network has changed; most such changes have nothing to do with the peer. */
+  #renew(sockaddr: CachedSockaddr): void {
     const nowMs = boottimeMs();
-    if (nowMs - sockaddr.askedAtMs < ROUTE_INTERVAL_MS) return;
-    sockaddr.askedAtMs = nowMs;
-    sockaddr.networkVersion = networkVersion;
+    if (sockaddr.askedUntilMs > nowMs) return;
+    sockaddr.askedUntilMs = Math.max(sockaddr.askedUntilMs, nowMs - ROUTE_INTERVAL_MS) + ROUTE_INTERVAL_MS;
+    sockaddr.networkVersion = this.#networkVersion;
     sockaddr.uncutFromBytes = Number.POSITIVE_INFINITY;
     const { heard } = sockaddr;
     if (heard && !sockaddr.isDoubted) sockaddr.local = this.#mayLeaveFrom(heard) ? heard.encoded : undefined;
@@ -158,8 +174,9 @@ export class PeerSockaddrs {
    * moved to a bridge together with its route.
    */
   #mayLeaveFrom(heard: HeardAddress): boolean {
-    if (heard.interfaceIndex === undefined) return true;
+    if (heard.isOfZone) return true;
     const interfaceIndex = this.#routes.interfaceTo(heard.remote, heard.local);
+    heard.interfaceIndex ??= interfaceIndex;
     if (interfaceIndex === heard.interfaceIndex) return true;
     const owner = interfaceIndex === undefined ? undefined : this.#routes.interfaceOf(heard.local);
     if (owner === undefined || owner === heard.interfaceIndex) return false;

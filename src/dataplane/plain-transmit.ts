@@ -88,6 +88,9 @@ export class PlainTransmit implements TransmitWay, TransmitWire {
     });
   }
 
+  /** The routing table alone says from where its messages leave, and is asked for each. */
+  noteNetworkChange(): void {}
+
   forgetPeer(slot: number): void {
     this.#endpoints.forget(slot);
   }

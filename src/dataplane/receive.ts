@@ -206,10 +206,7 @@ export class Receiver {
     if (session.reportFirstPacket) this.#confirm(session);
     this.#events.authenticated(slot);
     this.#note(slot, messages, messageBytes, isData, nowMs);
-    if (nowMs >= session.rekeyAfterReceiveMs && !session.rekeyAsked) {
-      session.rekeyAsked = true;
-      this.#events.handshakeWanted(slot);
-    }
+    if (session.asksForRekey(nowMs)) this.#events.handshakeWanted(slot);
   }
 
   /**
@@ -248,12 +245,15 @@ export class Receiver {
     return true;
   }
 
-  /** tx may leave checksums to the peer from here on, as long as the session lives. */
+  /**
+   * tx may leave checksums to the peer from here on, under this session. A late packet of the session before takes its
+   * place until the next announcement.
+   */
   #hearAnnouncement(session: CachedSession, buffer: Uint8Array, packetEnd: number, textEnd: number): void {
-    if (session.hasAnnounced || !announcesPartialChecksums(buffer, packetEnd, textEnd)) return;
-    session.hasAnnounced = true;
+    const { words } = this.#tables;
     const word = peerWords(session.peerSlot) + HeardWord.announcedSession;
-    Atomics.store(this.#tables.words, word, session.localIndex);
+    if (words[word]! >>> 0 === session.localIndex || !announcesPartialChecksums(buffer, packetEnd, textEnd)) return;
+    Atomics.store(words, word, session.localIndex);
   }
 
   #handOver(buffer: Uint8Array, offset: number, lengthBytes: number): void {

@@ -100,6 +100,11 @@ export class RunSender {
     this.#sockaddrs.setSocketFamily(getSocketName(fd)?.address.length === 4 ? 4 : 6);
   }
 
+  /** Links, addresses or routes of the kernel have changed. */
+  noteNetworkChange(): void {
+    this.#sockaddrs.noteNetworkChange();
+  }
+
   forgetPeer(slot: number): void {
     this.flush();
     this.#sockaddrs.forget(slot);
@@ -153,8 +158,11 @@ export class RunSender {
    * some of it was refused, which is counted.
    */
   sendRun(slot: number, lengthBytes: number, strideBytes: number): boolean {
-    const refused = this.#sendTo(slot, lengthBytes, strideBytes);
-    if (refused > 0) this.#tables.count("txWireRefused", refused);
+    const sentBytes = this.#sendTo(slot, lengthBytes, strideBytes);
+    const sent = Math.ceil(sentBytes / strideBytes);
+    const refused = Math.ceil(lengthBytes / strideBytes) - sent;
+    this.#tables.countSent(slot, sent, sentBytes);
+    this.#tables.count("txWireRefused", refused);
     return refused === 0;
   }
 
@@ -179,24 +187,23 @@ export class RunSender {
 
   /**
    * Messages of `strideBytes` at the start of the buffer, cut by the kernel or, where it does not, sent one by one.
-   * Answers how many it refused.
+   * Answers the bytes of those that it took.
    */
   #sendTo(slot: number, lengthBytes: number, strideBytes: number): number {
     const sockaddr = this.#sockaddrs.get(slot);
     const { address } = this.#buffer;
-    const messages = Math.ceil(lengthBytes / strideBytes);
-    if (this.#fd < 0 || sockaddr.lengthBytes === 0) return messages;
-    if (messages > 1 && this.#mayCut && strideBytes < sockaddr.uncutFromBytes) {
+    if (this.#fd < 0 || sockaddr.lengthBytes === 0) return 0;
+    if (lengthBytes > strideBytes && this.#mayCut && strideBytes < sockaddr.uncutFromBytes) {
       const sent = this.#sendOnce(sockaddr, address, lengthBytes, strideBytes);
-      if (sent >= 0) return 0;
-      if (!this.#handleRefusal(slot, sockaddr, strideBytes, -sent)) return messages;
+      if (sent >= 0) return lengthBytes;
+      if (!this.#handleRefusal(slot, sockaddr, strideBytes, -sent)) return 0;
     }
-    let refused = 0;
+    let sentBytes = 0;
     for (let at = 0; at < lengthBytes; at += strideBytes) {
-      const sent = this.#sendOnce(sockaddr, address + at, Math.min(strideBytes, lengthBytes - at), 0);
-      if (sent < 0) refused += 1;
+      const messageBytes = Math.min(strideBytes, lengthBytes - at);
+      if (this.#sendOnce(sockaddr, address + at, messageBytes, 0) >= 0) sentBytes += messageBytes;
     }
-    return refused;
+    return sentBytes;
   }
 
   /** True where the messages are to be sent one by one: the kernel then cuts those apart that are too large. */

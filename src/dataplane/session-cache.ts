@@ -23,20 +23,24 @@ export class CachedSession {
   localIndex = 0;
   remoteIndex = 0;
   reportFirstPacket = false;
-  rekeyAfterSendMs = 0;
-  rekeyAfterReceiveMs = 0;
+  /** Where a packet passes from then on, in the direction of the cache, a handshake is to be asked for. */
+  rekeyAfterMs = 0;
   rejectAfterMs = 0;
   /** The counter of the next packet to send; tx's. */
   sendCounter = 0;
   /** Counters received; rx's, made with the first packet. */
   replayWindow: ReplayWindow | undefined;
-  /** The peer announced what it takes, under this session; rx's. */
-  hasAnnounced = false;
-  /** Whether a handshake was asked for because this session is getting old. */
-  rekeyAsked = false;
+  #hasAskedForRekey = false;
 
   constructor(row: number) {
     this.row = row;
+  }
+
+  /** A packet has passed. True, once, where a handshake is to be asked for because this session is getting old. */
+  asksForRekey(nowMs: number): boolean {
+    if (this.#hasAskedForRekey || nowMs < this.rekeyAfterMs) return false;
+    this.#hasAskedForRekey = true;
+    return true;
   }
 }
 
@@ -46,6 +50,7 @@ export class SessionCache {
   readonly #tables: SharedTables;
   readonly #cipher: TransportCipher;
   readonly #keyOffset: number;
+  readonly #rekeyAfterNumber: number;
   readonly #sessions: (CachedSession | undefined)[] = [];
   readonly #key = new Uint8Array(KEY_LENGTH_BYTES);
 
@@ -53,7 +58,9 @@ export class SessionCache {
   constructor(tables: SharedTables, cipher: TransportCipher, direction: Direction) {
     this.#tables = tables;
     this.#cipher = cipher;
-    this.#keyOffset = direction === "send" ? SESSION_SEND_KEY_OFFSET : SESSION_RECEIVE_KEY_OFFSET;
+    const isSend = direction === "send";
+    this.#keyOffset = isSend ? SESSION_SEND_KEY_OFFSET : SESSION_RECEIVE_KEY_OFFSET;
+    this.#rekeyAfterNumber = isSend ? SessionNumber.rekeyAfterSendMs : SessionNumber.rekeyAfterReceiveMs;
   }
 
   /** The session in `row` as it stands now, `undefined` where there is none. */
@@ -86,8 +93,7 @@ export class SessionCache {
       session.localIndex = words[firstWord + SessionWord.localIndex]! >>> 0;
       session.remoteIndex = words[firstWord + SessionWord.remoteIndex]! >>> 0;
       session.reportFirstPacket = words[firstWord + SessionWord.reportFirstPacket] === 1;
-      session.rekeyAfterSendMs = numbers[firstNumber + SessionNumber.rekeyAfterSendMs]!;
-      session.rekeyAfterReceiveMs = numbers[firstNumber + SessionNumber.rekeyAfterReceiveMs]!;
+      session.rekeyAfterMs = numbers[firstNumber + this.#rekeyAfterNumber]!;
       session.rejectAfterMs = numbers[firstNumber + SessionNumber.rejectAfterMs]!;
       for (let i = 0; i < KEY_LENGTH_BYTES; i++) this.#key[i] = bytes[keyStart + i]!;
     });

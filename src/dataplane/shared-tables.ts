@@ -5,6 +5,7 @@ import {
   type HeaderCounterName,
   PEER_ROW_LENGTH_BYTES,
   PEERS_OFFSET,
+  PeerNumber,
   SESSION_ROW_LENGTH_BYTES,
   SESSIONS_OFFSET,
   SHARED_LENGTH_BYTES,
@@ -27,6 +28,14 @@ export class SharedTables {
   /** Adds to a counter of the header. Each counter has one writing thread, so no atomic is needed. */
   count(counter: HeaderCounterName, by = 1): void {
     this.numbers[HeaderCounter[counter]]! += by;
+  }
+
+  /** Counts messages to the peer that the wire took, `messageBytes` together; tx's. */
+  countSent(slot: number, messages: number, messageBytes: number): void {
+    const row = peerNumbers(slot);
+    this.numbers[row + PeerNumber.txBytes]! += messageBytes;
+    this.numbers[row + PeerNumber.txPackets]! += messages;
+    this.count("txPackets", messages);
   }
 
   readCounter(counter: HeaderCounterName): number {

@@ -56,7 +56,7 @@ export interface ActivityEntry {
   readonly firstUnansweredReceivedMs: number;
 }
 
-/** Bytes and packets of messages that carried an authenticated packet. */
+/** Bytes and packets of messages that carried an authenticated packet: of those sent, the ones that the wire took. */
 export interface Traffic {
   readonly txBytes: number;
   readonly txPackets: number;

@@ -14,8 +14,6 @@ import {
 } from "bun-ffi-tun";
 import type { Endpoint } from "../base/ip.ts";
 import type { DataPlaneEvent, TransmitCommand } from "./event.ts";
-import { HeaderWord } from "./layout.ts";
-import type { SharedTables } from "./shared-tables.ts";
 import { MAXIMUM_PACKET_BYTES, type Transmitter } from "./transmit.ts";
 
 /** What one way does by itself. */
@@ -29,11 +27,12 @@ export interface TransmitWay {
   sendDirect(bytes: Uint8Array, endpoint: Endpoint, slot: number | undefined): void;
   /** Sends by this socket, which is the way's from here on; -1 for none. */
   setWire(fd: number): void | Promise<void>;
+  /** Links, addresses or routes of the kernel have changed. */
+  noteNetworkChange(): void;
   forgetPeer(slot: number): void;
 }
 
 export interface TransmitTurnsOptions {
-  readonly tables: SharedTables;
   readonly deviceFd: number;
   /** Readable when a command waits. */
   readonly wakeFd: number;
@@ -96,10 +95,10 @@ export class TransmitTurns {
   }
 
   #noteNetworkChange(): void {
-    const { monitorFd, tables, report } = this.#options;
+    const { monitorFd, report } = this.#options;
     const { address, bytes } = this.#drained;
     while (readFd(monitorFd, address, bytes.length) > 0);
-    Atomics.add(tables.words, HeaderWord.networkVersion, 1);
+    this.#way.noteNetworkChange();
     report({ type: "network-changed" });
   }
 

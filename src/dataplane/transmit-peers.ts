@@ -9,7 +9,7 @@ import { IPV4_DESTINATION_OFFSET, IPV6_DESTINATION_OFFSET, isIpv4Packet } from "
 import { PADDING_MULTIPLE_BYTES } from "../wire/wireguard.ts";
 import { AllowedIpsReader } from "./allowed-ips.ts";
 import type { DataPlaneEvent } from "./event.ts";
-import { HeaderCounter, HeaderWord, HeardWord, PeerNumber, PeerWord } from "./layout.ts";
+import { HeaderWord, HeardWord, PeerNumber, PeerWord } from "./layout.ts";
 import { type CachedSession, SessionCache } from "./session-cache.ts";
 import { peerNumbers, peerWords, type SharedTables } from "./shared-tables.ts";
 
@@ -106,25 +106,12 @@ export class TransmitPeers {
     return packetBytes <= mtuBytes ? Math.min(padded, mtuBytes) : packetBytes;
   }
 
-  /** Notes messages that were handed to the wire, `messageBytes` together. */
-  noteSent(
-    slot: number,
-    session: CachedSession,
-    messages: number,
-    messageBytes: number,
-    isData: boolean,
-    nowMs: number,
-  ): void {
+  /** Notes for the timers that messages go to the wire, which may refuse them. What it takes is counted by `countSent`. */
+  noteSent(slot: number, session: CachedSession, isData: boolean, nowMs: number): void {
     const { numbers, words } = this.#tables;
     const row = peerNumbers(slot);
     numbers[row + PeerNumber.lastSentMs] = nowMs;
-    numbers[row + PeerNumber.txBytes]! += messageBytes;
-    numbers[row + PeerNumber.txPackets]! += messages;
-    numbers[HeaderCounter.txPackets]! += messages;
-    if (nowMs >= session.rekeyAfterSendMs && !session.rekeyAsked) {
-      session.rekeyAsked = true;
-      this.#events.handshakeWanted(slot);
-    }
+    if (session.asksForRekey(nowMs)) this.#events.handshakeWanted(slot);
     if (!isData) return;
     if (numbers[row + PeerNumber.firstUnansweredSentMs]! <= numbers[row + PeerNumber.lastReceivedMs]!) {
       numbers[row + PeerNumber.firstUnansweredSentMs] = nowMs;

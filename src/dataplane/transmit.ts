@@ -161,7 +161,9 @@ export class Transmitter {
     writeTransportHeader(buffer, offset - HEADROOM_BYTES, session.remoteIndex, counter);
     this.#cipher.seal(session.row, counter, buffer, offset, paddedBytes);
     const messageBytes = HEADROOM_BYTES + paddedBytes + TRANSPORT_TAG_LENGTH_BYTES;
-    if (!this.#wire.send(slot, buffer, offset - HEADROOM_BYTES, messageBytes)) this.#tables.count("txWireRefused");
-    this.peers.noteSent(slot, session, 1, messageBytes, packetBytes > 0, nowMs);
+    const isSent = this.#wire.send(slot, buffer, offset - HEADROOM_BYTES, messageBytes);
+    if (isSent) this.#tables.countSent(slot, 1, messageBytes);
+    else this.#tables.count("txWireRefused");
+    this.peers.noteSent(slot, session, packetBytes > 0, nowMs);
   }
 }

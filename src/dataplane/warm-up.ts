@@ -52,7 +52,7 @@ export function* warmUpTransmit(cipher: TransportCipherBatch): Generator<undefin
   const transmit = new FastTransmit({ tables, cipher, deviceFd, report: () => {} });
   descriptors.defer(() => transmit.setWire(-1));
   transmit.setWire(wireFd);
-  const turns = new TransmitTurns(transmit, { tables, deviceFd, wakeFd, monitorFd: -1, timerFd: -1, report: () => {} });
+  const turns = new TransmitTurns(transmit, { deviceFd, wakeFd, monitorFd: -1, timerFd: -1, report: () => {} });
   const received = allocateStable(PACKET_BUFFER_LENGTH_BYTES);
   const packet = concatBytes(new Uint8Array(VIRTIO_NET_HEADER_LENGTH_BYTES), makePacket());
   for (const packets of packetsOfTurns()) {

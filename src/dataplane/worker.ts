@@ -58,7 +58,6 @@ async function runTransmit(role: WorkerRole, report: (event: DataPlaneEvent) => 
     role.way === "fast" ? new FastTransmit({ ...options, offloads: role.offloads }) : new PlainTransmit(options);
   const takeCommand = () => receiveMessageOnPort(role.port)?.message as TransmitCommand | undefined;
   await runTransmitLoop(way, {
-    tables: options.tables,
     deviceFd,
     wakeFd,
     monitorFd,

@@ -25,6 +25,7 @@ class Plane {
   readonly buffer = new Uint8Array(PACKET_BUFFER_LENGTH_BYTES);
   readonly transmitter: Transmitter;
   readonly receiver: Receiver;
+  isWireGone = false;
 
   constructor() {
     const note =
@@ -38,6 +39,7 @@ class Plane {
       cipher,
       {
         send: (_slot, buffer, offset, lengthBytes) => {
+          if (this.isWireGone) return false;
           this.sent.push(buffer.slice(offset, offset + lengthBytes));
           return true;
         },
@@ -231,6 +233,18 @@ describe("transmit and receive", () => {
     expect(a.sent.map((datagram) => datagram.length)).toEqual([80, 96, 112]);
   });
 
+  test("a message that the wire does not take is counted as that, and not as sent", () => {
+    const { a } = makeConnectedPair(1000);
+    a.isWireGone = true;
+    a.give(packet(A, B), 1001);
+    expect(a.tables.readCounter("txWireRefused")).toBe(1);
+    expect(a.writer.traffic(0)).toMatchObject({ txPackets: 0, txBytes: 0 });
+    expect(a.writer.activity(0)).toMatchObject({ lastSentMs: 1001, firstUnansweredSentMs: 1001 });
+    a.isWireGone = false;
+    a.give(packet(A, B), 1002);
+    expect(a.writer.traffic(0)).toMatchObject({ txPackets: 1, txBytes: a.sent[0]!.length });
+  });
+
   test("a keepalive confirms a session and is no packet for the device", () => {
     const { a, b } = makeConnectedPair();
     a.transmitter.flush(0, true, 1001);
@@ -260,11 +274,14 @@ describe("transmit and receive", () => {
     expect(b.tables.readCounter("rxUnknownSession")).toBe(1);
   });
 
-  test("receiving under an old session asks for a new one", () => {
+  test("receiving under an old session asks for a new one, once", () => {
     const { a, b } = makeConnectedPair(1000);
-    b.give(packet(B, A), 166_000);
-    a.receive(b.sent[0]!, 166_000);
-    expect(a.events).toContainEqual(["handshake-wanted", 0]);
+    for (const nowMs of [165_999, 166_000, 166_001]) {
+      b.give(packet(B, A), nowMs);
+      a.receive(b.sent.at(-1)!, nowMs);
+      const wanted = a.events.filter(([name]) => name === "handshake-wanted");
+      expect(wanted).toEqual(nowMs < 166_000 ? [] : [["handshake-wanted", 0]]);
+    }
   });
 
   test("a removed session is unknown at once, and its row serves the next", () => {

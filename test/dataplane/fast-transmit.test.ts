@@ -37,7 +37,7 @@ const LOOPBACK = parseAddress("127.0.0.1")!;
 /** One peer, which is a socket that only receives. */
 class Machine implements Disposable {
   readonly tables = new SharedTables();
-  readonly #writer = new TableWriter(this.tables);
+  readonly writer = new TableWriter(this.tables);
   readonly transmit: FastTransmit;
   /** Errnos that the device answers before it hands over what it has. */
   readonly refusals: number[] = [];
@@ -53,10 +53,10 @@ class Machine implements Disposable {
     this.#outsideFd = outsideFd;
     this.#fds = [deviceFd, outsideFd, this.#peerFd];
     bindSocket(this.#peerFd, { address: LOOPBACK, port: 0 });
-    this.#writer.setMtu(mtuBytes);
-    this.#writer.addPeer(0);
-    this.#writer.setAllowedIp(parsePrefix("0.0.0.0/0")!, 0);
-    this.#writer.setEndpoint(0, getSocketName(this.#peerFd)!);
+    this.writer.setMtu(mtuBytes);
+    this.writer.addPeer(0);
+    this.writer.setAllowedIp(parsePrefix("0.0.0.0/0")!, 0);
+    this.writer.setEndpoint(0, getSocketName(this.#peerFd)!);
     if (hasSession) this.useSession();
     const read: typeof readFd = (fd, target, lengthBytes) => {
       const errno = this.refusals.shift();
@@ -78,7 +78,7 @@ class Machine implements Disposable {
   }
 
   useSession(): void {
-    this.#writer.addSession({
+    this.writer.addSession({
       slot: 0,
       localIndex: 1,
       remoteIndex: 2,
@@ -89,7 +89,7 @@ class Machine implements Disposable {
       rekeyAfterReceiveMs: Number.POSITIVE_INFINITY,
       rejectAfterMs: Number.POSITIVE_INFINITY,
     });
-    this.#writer.useSession(0, 1);
+    this.writer.useSession(0, 1);
   }
 
   /** Gives the device a packet of this length. */
@@ -167,6 +167,29 @@ test("messages that the wire does not take are counted, each of a run", () => {
   for (let i = 0; i < 3; i++) machine.give(100);
   machine.transmit.takePackets();
   expect(machine.count("txWireRefused")).toBe(13);
+});
+
+test("only what the wire takes counts as sent, but the timers go by what was to be sent", () => {
+  using machine = new Machine(1420);
+  const sum = (lengths: readonly number[]) => lengths.reduce((bytes, lengthBytes) => bytes + lengthBytes, 0);
+  machine.giveUncut(3, 1000);
+  machine.wireRefusals.push(ERRNO.EPERM);
+  machine.transmit.takePackets();
+  expect(machine.received()).toEqual([]);
+  expect(machine.writer.traffic(0)).toMatchObject({ txPackets: 0, txBytes: 0 });
+  const { lastSentMs, firstUnansweredSentMs } = machine.writer.activity(0);
+  expect(lastSentMs).toBeGreaterThan(0);
+  expect(firstUnansweredSentMs).toBe(lastSentMs);
+  // The run is refused and goes one by one, of which the first is refused too.
+  machine.giveUncut(3, 1000);
+  machine.give(100);
+  machine.wireRefusals.push(ERRNO.EIO, ERRNO.EPERM);
+  machine.transmit.takePackets();
+  const lengths = machine.received();
+  expect(lengths).toHaveLength(3);
+  expect(machine.writer.traffic(0)).toMatchObject({ txPackets: 3, txBytes: sum(lengths) });
+  expect(machine.count("txPackets")).toBe(3);
+  expect(machine.count("txWireRefused")).toBe(4);
 });
 
 test("a turn ends when the wire was full, so that commands are looked at before more is read", () => {

@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { boottimeMs, closeFd, createSocketPair, ERRNO, writeFd } from "bun-ffi-tun";
 import { type Endpoint, formatAddress, parseAddress, parseEndpoint } from "../../src/base/ip.ts";
-import { HeaderWord, PeerNumber } from "../../src/dataplane/layout.ts";
+import { PeerNumber } from "../../src/dataplane/layout.ts";
 import { PeerPaths } from "../../src/dataplane/peer-paths.ts";
 import type { Routes } from "../../src/dataplane/routes.ts";
 import { RunSender } from "../../src/dataplane/run-sender.ts";
@@ -13,6 +13,7 @@ import { until } from "../registry/until.ts";
 
 const PEER = parseEndpoint("[2001:db8::7]:7")!;
 const LOCAL = parseAddress("2001:db8::22")!;
+const OTHER_LOCAL = parseAddress("2001:db8::23")!;
 const [ETH, WLAN, LOOPBACK] = [2, 3, 1];
 
 /** A wire to one peer, and what each send to it left from. */
@@ -81,13 +82,13 @@ class Machine implements Disposable {
   }
 
   /** An authenticated packet of the peer has come to `local`. */
-  hear(local: Uint8Array): void {
+  hear(local: Uint8Array, from: Endpoint = PEER): void {
     this.tables.numbers[peerNumbers(0) + PeerNumber.lastReceivedMs] = boottimeMs() + 0.001;
-    this.paths.note(0, { ...PEER, local });
+    this.paths.note(0, { ...from, local });
   }
 
   changeNetwork(): void {
-    Atomics.add(this.tables.words, HeaderWord.networkVersion, 1);
+    this.runs.noteNetworkChange();
   }
 
   [Symbol.dispose](): void {
@@ -183,15 +184,48 @@ describe("messages leave from the address that the peer was heard at", () => {
   });
 });
 
-test("the kernel is asked about a peer's way once in a while, however often the network changes", () => {
-  using machine = new Machine();
-  machine.hear(LOCAL);
-  const beginMs = boottimeMs();
-  for (let i = 0; i < 10_000; i++) {
+describe("the kernel is asked about a peer's way once in a while", () => {
+  /** How often it may have been asked since. */
+  const most = (sinceMs: number) => 3 + (boottimeMs() - sinceMs) / 250;
+
+  test("however often the network changes", () => {
+    using machine = new Machine();
+    machine.hear(LOCAL);
+    const beginMs = boottimeMs();
+    for (let i = 0; i < 10_000; i++) {
+      machine.changeNetwork();
+      machine.send();
+    }
+    expect(machine.kernel.asked).toBeLessThanOrEqual(most(beginMs));
+  });
+
+  test("however often the peer is heard at or from another address; it is answered from there at once", () => {
+    using machine = new Machine();
+    const places: [Uint8Array, Endpoint][] = [
+      [LOCAL, PEER],
+      [LOCAL, parseEndpoint("[2001:db8::8]:7")!],
+      [OTHER_LOCAL, PEER],
+    ];
+    const beginMs = boottimeMs();
+    for (let i = 0; i < 4000; i++) {
+      const [local, from] = places[i % places.length]!;
+      machine.hear(local, from);
+      expect(machine.send()).toBe(formatAddress(local));
+    }
+    expect(machine.kernel.asked).toBeLessThanOrEqual(most(beginMs));
+  });
+
+  test("also of the address where the peer stays in the end: it is given up like any other", async () => {
+    using machine = new Machine();
+    for (const local of [LOCAL, OTHER_LOCAL, LOCAL]) {
+      machine.hear(local);
+      machine.send();
+    }
+    await until("the kernel to be asked", () => machine.send() === formatAddress(LOCAL) && machine.kernel.asked === 3);
+    machine.kernel.interfaceTo = WLAN;
     machine.changeNetwork();
-    machine.send();
-  }
-  expect(machine.kernel.asked).toBeLessThanOrEqual(3 + (boottimeMs() - beginMs) / 250);
+    await until("the address to be given up", () => machine.send() === "any");
+  });
 });
 
 describe("an initiation", () => {
