@@ -36,9 +36,7 @@ export class PathMtus {
         ? 0
         : largestPacketBytes(pathMtuBytes, isIpv4(endpoint!.address), this.#plane.mtuBytes);
     if (limitBytes === (this.#narrow.get(slot) ?? 0)) return false;
-    if (limitBytes === 0) this.#narrow.delete(slot);
-    else this.#narrow.set(slot, limitBytes);
-    this.#plane.setPacketLimit(slot, this.limitBytes(slot));
+    this.#setIn(this.#narrow, slot, limitBytes);
     return true;
   }
 
@@ -60,9 +58,7 @@ export class PathMtus {
 
   /** The largest packet of which probes have shown that it reaches the peer; 0 where all do. */
   setProbed(slot: number, limitBytes: number): void {
-    if (limitBytes === 0) this.#probed.delete(slot);
-    else this.#probed.set(slot, limitBytes);
-    this.#plane.setPacketLimit(slot, this.limitBytes(slot));
+    this.#setIn(this.#probed, slot, limitBytes);
   }
 
   /** True while large packets to the peer go in fragments. */
@@ -78,5 +74,11 @@ export class PathMtus {
   forget(slot: number): void {
     this.#narrow.delete(slot);
     this.#probed.delete(slot);
+  }
+
+  #setIn(limits: Map<number, number>, slot: number, limitBytes: number): void {
+    if (limitBytes === 0) limits.delete(slot);
+    else limits.set(slot, limitBytes);
+    this.#plane.setPacketLimit(slot, this.limitBytes(slot));
   }
 }

@@ -20,14 +20,17 @@ const TIMER_SLACK_NANOSECONDS = 1000;
  */
 export function hurryExceptIn(work: Generator<undefined, void>): Generator<undefined, void> {
   const ownNiceness = getPriority();
-  return hurry() ? unhurried(work, ownNiceness) : work;
-}
-
-/** False where it is not permitted, or not any more. */
-function hurry(): boolean {
-  try {
+  const mayHurry = isPermitted(() => {
     setTimerSlack(TIMER_SLACK_NANOSECONDS);
     setNiceness(NICENESS);
+  });
+  return mayHurry ? unhurried(work, ownNiceness) : work;
+}
+
+/** Makes the change, where it is permitted. */
+function isPermitted(change: () => void): boolean {
+  try {
+    change();
     return true;
   } catch (error) {
     if (error instanceof SystemError) return false;
@@ -40,7 +43,8 @@ function* unhurried(work: Generator<undefined, void>, ownNiceness: number): Gene
     for (;;) {
       setNiceness(ownNiceness);
       const { done } = work.next();
-      hurry();
+      // What was permitted at first may not be any more.
+      isPermitted(() => setNiceness(NICENESS));
       if (done) return;
       yield;
     }

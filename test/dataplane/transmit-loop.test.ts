@@ -6,7 +6,6 @@ import {
   createTimerFd,
   getSocketName,
   openBoundUdpSocket,
-  signalEventFd,
   writeFd,
 } from "bun-ffi-tun";
 import { parseAddress } from "../../src/base/ip.ts";
@@ -16,6 +15,7 @@ import type { DataPlaneEvent } from "../../src/dataplane/event.ts";
 import { FastTransmit } from "../../src/dataplane/fast-transmit.ts";
 import { SharedTables } from "../../src/dataplane/shared-tables.ts";
 import { runTransmitLoop, TransmitTurns } from "../../src/dataplane/transmit-loop.ts";
+import { endlessWork } from "./endless-work.ts";
 
 const LOOPBACK = parseAddress("127.0.0.1")!;
 
@@ -27,17 +27,7 @@ test("a worker that can't go on lets go of its wire, and of what it did meanwhil
   const tables = new SharedTables();
   const way = new FastTransmit({ tables, cipher: withBatches(new NobleTransportCipher()), deviceFd, report() {} });
   way.setWire(wireFd);
-  let isIdleWorkOver = false;
-  function* idleWork(): Generator<undefined, void> {
-    try {
-      for (;;) {
-        signalEventFd(wakeFd);
-        yield;
-      }
-    } finally {
-      isIdleWorkOver = true;
-    }
-  }
+  const idleWork = endlessWork(wakeFd);
   const running = runTransmitLoop(way, {
     deviceFd,
     wakeFd,
@@ -46,11 +36,11 @@ test("a worker that can't go on lets go of its wire, and of what it did meanwhil
     takeCommand: () => {
       throw new Error("a fault of ours");
     },
-    idleWork: idleWork(),
+    idleWork: idleWork.steps,
     report() {},
   });
   await expect(running).rejects.toThrow("a fault of ours");
-  expect(isIdleWorkOver).toBe(true);
+  expect(idleWork.isOver).toBe(true);
   // Its port is free again.
   const next = openBoundUdpSocket({ family: 4 }, { address: LOOPBACK, port });
   for (const fd of [next, deviceFd, outsideFd, wakeFd, timerFd]) closeFd(fd);

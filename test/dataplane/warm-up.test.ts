@@ -1,10 +1,10 @@
 import { dlopen } from "bun:ffi";
 import { describe, expect, test } from "bun:test";
-import { readdirSync, readlinkSync } from "node:fs";
 import { closeFd, createEventFd, isSystemError, SystemError } from "bun-ffi-tun";
 import { withBatches } from "../../src/crypto/transport-cipher-loop.ts";
 import { NobleTransportCipher } from "../../src/crypto/transport-cipher-noble.ts";
 import { warmUpReceive, warmUpTransmit } from "../../src/dataplane/warm-up.ts";
+import { isEventFd, isSocket, openDescriptors } from "../machine/descriptors.ts";
 
 /** More than a warm-up opens. */
 const MANY_DESCRIPTORS = 32;
@@ -35,7 +35,9 @@ describe.each([
   });
 
   test("closes what it opened where the next descriptor can't be had", () => {
-    const formerLimit = setDescriptorLimit(BigInt(Math.max(...openDescriptors()) + MANY_DESCRIPTORS));
+    const formerLimit = setDescriptorLimit(
+      BigInt(Math.max(...openDescriptors().map(({ fd }) => fd)) + MANY_DESCRIPTORS),
+    );
     const before = openKinds();
     const fillers = fillDescriptors();
     const outcomes = new Set<string>();
@@ -61,11 +63,6 @@ function outcomeOf(work: Generator<undefined, void>): string {
   }
 }
 
-/** Without the one that it takes to look. */
-function openDescriptors(): number[] {
-  return readdirSync("/proc/self/fd").map(Number).slice(0, -1);
-}
-
 interface OpenKinds {
   readonly sockets: ReadonlySet<string>;
   readonly eventFds: number;
@@ -79,18 +76,9 @@ function expectNothingNew(before: OpenKinds, after: OpenKinds): void {
 
 /** What a warm-up opens. Of other kinds, the runtime opens and closes some whenever it likes. */
 function openKinds(): OpenKinds {
-  const targets = openDescriptors().map(targetOf);
-  const sockets = new Set(targets.filter((target) => target.startsWith("socket:")));
-  return { sockets, eventFds: targets.filter((target) => target === "anon_inode:[eventfd]").length };
-}
-
-/** What is open there; empty where it was closed meanwhile. */
-function targetOf(fd: number): string {
-  try {
-    return readlinkSync(`/proc/self/fd/${fd}`);
-  } catch {
-    return "";
-  }
+  const descriptors = openDescriptors();
+  const sockets = new Set(descriptors.filter(isSocket).map(({ target }) => target));
+  return { sockets, eventFds: descriptors.filter(isEventFd).length };
 }
 
 /** Opens descriptors until there is no room for more. */

@@ -1,7 +1,6 @@
 /** The workers themselves: two data planes in this process, socketpairs for devices, UDP on loopback. */
 
 import { afterEach, describe, expect, test } from "bun:test";
-import { readdirSync, readlinkSync } from "node:fs";
 import {
   allocateStable,
   boottimeMs,
@@ -33,6 +32,7 @@ import {
 } from "../../src/wire/virtio-net.ts";
 import { INITIATION_LENGTH_BYTES, MESSAGE_INITIATION, mac1Offset } from "../../src/wire/wireguard.ts";
 import { payloadOf, plainTcp, plainUdp } from "../dataplane/segment-arbitraries.ts";
+import { isSocket, openDescriptors } from "../machine/descriptors.ts";
 import { buildPacket, type TransportPacket } from "../naive/transport-packet.ts";
 
 const cleanUps: (() => unknown)[] = [];
@@ -108,15 +108,7 @@ async function startNode(
 
 /** Of this process, UDP and pairs alike. */
 function openSockets(): number {
-  const isSocket = (name: string) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${name}`).startsWith("socket:");
-    } catch {
-      // The descriptor of the directory that is read.
-      return false;
-    }
-  };
-  return readdirSync("/proc/self/fd").filter(isSocket).length;
+  return openDescriptors().filter(isSocket).length;
 }
 
 const loopback = { 4: parseAddress("127.0.0.1")!, 6: parseAddress("::1")! };

@@ -4,24 +4,14 @@
  * Argument: an empty directory.
  */
 
-import { readdirSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { silentLog } from "../../src/base/log.ts";
 import { Daemon } from "../../src/daemon/daemon.ts";
+import { isEventFd, openDescriptors } from "../machine/descriptors.ts";
 
 const directory = process.argv[2]!;
 
-function openEventFds(): number {
-  const isEventFd = (name: string) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${name}`).includes("[eventfd]");
-    } catch {
-      // The descriptor of the directory that is read.
-      return false;
-    }
-  };
-  return readdirSync("/proc/self/fd").filter(isEventFd).length;
-}
+const openEventFds = () => openDescriptors().filter(isEventFd).length;
 
 const before = openEventFds();
 const error: unknown = await Daemon.start({
